@@ -1,0 +1,1 @@
+//! Board profiles: what each supported hash board is made of and may be asked to do

@@ -1,0 +1,1 @@
+//! Virtual hash boards that answer on the wire as silicon would

@@ -1,0 +1,4 @@
+//! The Hashwright miner agent: the shell around the pure rooms. It owns sockets, ports,
+//! timers and tasks, and nothing else does.
+
+pub mod state;

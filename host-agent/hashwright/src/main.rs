@@ -1,0 +1,2 @@
+//! The `hashwright` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! SHA-256d midstate engine with backends chosen at run time
