@@ -1,4 +1,6 @@
 //! The Hashwright miner agent: the shell around the pure rooms. It owns sockets, ports,
 //! timers and tasks, and nothing else does.
 
+pub mod api;
+pub mod format;
 pub mod state;
