@@ -1,1 +1,22 @@
-//! Board profiles: what each supported hash board is made of and may be asked to do
+//! Board profiles: what each supported hash board is made of, and what it may be asked to do.
+//!
+//! One TOML file describes one board; the files of known boards are built in and others can be
+//! loaded from a path. Loading checks everything that can be checked without the board, so that
+//! a [`Profile`] in hand never asks for the impossible. Facts about chips are not here: they
+//! belong to `bm13xx`.
+
+mod bounds;
+mod builtin;
+mod chip;
+mod error;
+mod load;
+mod schema;
+mod validate;
+
+pub use chip::ChipKind;
+pub use error::{Problem, ProfileError};
+pub use load::nearest;
+pub use schema::{
+    Basis, Chain, Claim, Control, Device, DeviceKind, Evidence, Frequency, Limits, Nominal,
+    Profile, Simulation, Voltage, VoltageScope,
+};

@@ -1,0 +1,268 @@
+//! The profile as data: one struct per table of the file. Units are in the names; ranges are
+//! enforced when a profile is loaded, so code that holds a [`Profile`] may trust them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ChipKind;
+
+/// A hash board: one chain of chips with its power, sensors and limits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Name for configs and file names: lower-case letters, digits and dashes.
+    pub name: String,
+    /// Name for people, e.g. `Bitaxe Gamma`.
+    pub model: String,
+    /// Board revisions that the profile describes; empty if it holds for all known ones.
+    #[serde(default)]
+    pub revisions: Vec<String>,
+    /// Ways in which power, fans and reset of this board can be controlled. A simulated board
+    /// needs none of them.
+    pub control: Vec<Control>,
+    /// Chips and how they are reached.
+    pub chain: Chain,
+    /// Clock range.
+    pub frequency: Frequency,
+    /// Core supply range.
+    pub voltage: Voltage,
+    /// Values at which the board must be switched off.
+    pub limits: Limits,
+    /// What the board delivers at its default settings.
+    pub nominal: Nominal,
+    /// How the board is simulated.
+    pub simulation: Simulation,
+    /// Where the numbers come from.
+    pub evidence: Evidence,
+    /// Regulators, sensors, fan controllers and memories on the board's buses.
+    #[serde(default, rename = "device")]
+    pub devices: Vec<Device>,
+}
+
+/// A way to control a board's power, fans and reset line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Control {
+    /// A board controller on a serial port that speaks the bitaxe-raw protocol.
+    Bridge,
+    /// I2C, GPIO and PWM of the Linux control board that the agent runs on.
+    Linux,
+    /// Somebody else: a bench supply, a test harness.
+    External,
+}
+
+/// The chips of the board and the line to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chain {
+    /// Kind of chip.
+    #[serde(with = "chip_name")]
+    pub chip: ChipKind,
+    /// Chips on the chain, 1 to 128.
+    pub chips: u16,
+    /// Voltage domains in series across the board's supply.
+    pub domains: u16,
+    /// Chips in parallel in each domain; `domains * chips_per_domain == chips`.
+    pub chips_per_domain: u16,
+    /// Boards of this kind in the machine that it comes from.
+    pub boards_per_machine: u16,
+    /// Baud rate of the line once the chips are up. They always start at 115 200.
+    pub baud: u32,
+    /// Difficulty from which chips report nonces, a power of two.
+    pub ticket_difficulty: u32,
+    /// Longest time between two jobs, ms. The chain sends work sooner when the chips would run
+    /// out of versions to roll.
+    pub job_interval_ms: u32,
+}
+
+/// Clock of the chips, MHz.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Frequency {
+    /// Lowest clock to mine at.
+    pub min_mhz: f64,
+    /// Clock that the board is set to unless told otherwise.
+    pub default_mhz: f64,
+    /// Highest clock that anything may ask for.
+    pub max_mhz: f64,
+    /// Clocks that the board's own firmware offers, ascending; empty where it offers none.
+    pub offered_mhz: Vec<f64>,
+    /// Clock from which the ramp starts after reset; below `min_mhz`.
+    pub start_mhz: f64,
+    /// Step of the ramp.
+    pub ramp_step_mhz: f64,
+    /// Time between two steps of the ramp, ms.
+    pub ramp_interval_ms: u32,
+}
+
+/// Core supply, mV. What one value means is told by `scope`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Voltage {
+    /// What the values refer to.
+    pub scope: VoltageScope,
+    /// Lowest useful setting.
+    pub min_mv: u32,
+    /// Setting unless told otherwise.
+    pub default_mv: u32,
+    /// Highest setting that anything may ask for.
+    pub max_mv: u32,
+    /// Settings that the board's own firmware offers, ascending; empty where it offers none.
+    pub offered_mv: Vec<u32>,
+}
+
+/// What a voltage setting refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoltageScope {
+    /// One chip. The board's regulator puts out the value times the number of domains.
+    Chip,
+    /// The whole board: its own regulator feeds all domains in series.
+    Board,
+    /// All boards of a machine: the power supply's output feeds the domains of each in series.
+    Psu,
+}
+
+/// Values at which the board must be switched off. A limit is absent only where the board has
+/// nothing to measure it with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Input power of the board, W.
+    pub power_w: f64,
+    /// Chip temperature, °C.
+    pub chip_c: f64,
+    /// Core regulator temperature, °C. Required where a regulator is on the board.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regulator_c: Option<f64>,
+    /// Board sensor temperature, °C. Required where the power supply feeds the board directly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board_c: Option<f64>,
+    /// Lowest input voltage, mV. Required where a regulator is on the board.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_min_mv: Option<u32>,
+    /// Highest input voltage, mV. Required where a regulator is on the board.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_max_mv: Option<u32>,
+    /// Core current, A, where the regulator reports it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_a: Option<f64>,
+}
+
+/// What the board delivers at its default settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nominal {
+    /// Hashrate of one board, TH/s.
+    pub hashrate_ths: f64,
+    /// Energy per work at the wall (input of the board for boards without a power supply of
+    /// their own), J/TH; absent where no figure is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub efficiency_j_per_th: Option<f64>,
+}
+
+/// How the board is simulated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulation {
+    /// The simulated board hashes at 2^-`scale_bits` of the silicon's rate.
+    pub scale_bits: u8,
+}
+
+/// Where the numbers of each table come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// For `[chain]`.
+    pub chain: Claim,
+    /// For `[frequency]`.
+    pub frequency: Claim,
+    /// For `[voltage]`.
+    pub voltage: Claim,
+    /// For `[limits]`.
+    pub limits: Claim,
+    /// For `[nominal]`.
+    pub nominal: Claim,
+    /// For the `[[device]]` entries.
+    pub devices: Claim,
+}
+
+/// A claim's basis and source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// How good the numbers are; the worst of the table.
+    pub basis: Basis,
+    /// Who says so, in words.
+    pub source: String,
+}
+
+/// How good a number is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// Published by the maker or in the board's own open firmware or design files.
+    Published,
+    /// Measured or captured on one unit.
+    MeasuredOnOneUnit,
+    /// Chosen by us with a margin, for want of anything better.
+    Assumed,
+}
+
+/// A device on one of the board's buses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// What it does.
+    pub kind: DeviceKind,
+    /// Part number.
+    pub part: String,
+    /// Bus that it sits on: lower-case letters, digits and dashes, e.g. `i2c0`.
+    pub bus: String,
+    /// 7-bit I2C address, 0x08 to 0x77; absent for parts without one, and where none is
+    /// published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<u8>,
+    /// Revisions that carry it; empty if all do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
+    /// What it measures or drives, in words.
+    pub role: String,
+}
+
+/// What a device does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceKind {
+    /// Makes the core voltage.
+    Regulator,
+    /// Sets a regulator's output.
+    VoltageDac,
+    /// Measures supply voltage, current and power.
+    PowerMonitor,
+    /// Drives fans and counts their turns.
+    FanController,
+    /// Measures temperature.
+    TemperatureSensor,
+    /// Holds the board's identity.
+    Eeprom,
+    /// Feeds the board.
+    Psu,
+    /// Adds input and output pins.
+    GpioExpander,
+}
+
+/// Chips are written by name in files.
+mod chip_name {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::ChipKind;
+
+    pub(super) fn serialize<S: Serializer>(kind: &ChipKind, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(kind)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ChipKind, D::Error> {
+        let name = String::deserialize(from)?;
+        crate::chip::parse(&name).map_err(D::Error::custom)
+    }
+}
