@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::target::Target;
+use crate::target::{Target, hash_difficulty};
 
 /// A unit of work from an upstream, already in header byte order.
 ///
@@ -75,4 +75,18 @@ pub struct Share {
     pub version: u32,
     /// Block hash in header (internal) byte order.
     pub hash: [u8; 32],
+}
+
+impl Share {
+    /// Difficulty of the hash.
+    #[must_use]
+    pub fn difficulty(&self) -> f64 {
+        hash_difficulty(&self.hash)
+    }
+
+    /// Whether the hash meets the network's target, that is, whether a block was found.
+    #[must_use]
+    pub fn solves_block(&self) -> bool {
+        Target::from_nbits(self.job.nbits).is_ok_and(|target| target.is_met_by(&self.hash))
+    }
 }
