@@ -3,6 +3,10 @@
 
 use crate::state::Rate;
 
+pub mod table;
+
+pub use table::{Column, Table};
+
 /// SI prefixes from 10^0 in steps of 10^3.
 const PREFIXES: [&str; 8] = ["", "k", "M", "G", "T", "P", "E", "Z"];
 
@@ -86,6 +90,22 @@ pub fn percent(part: f64, whole: f64) -> String {
     } else {
         "–".into()
     }
+}
+
+/// Text from outside (a pool, a config, a device) as at most `longest` characters that are safe to
+/// print: control and direction marks, which could steer a terminal, become `·`.
+pub fn plain(text: &str, longest: usize) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut safe = text.chars().map(|c| if hidden(c) { '·' } else { c });
+    let mut out: String = safe.by_ref().take(longest).collect();
+    if safe.next().is_some() {
+        out.pop();
+        out.push('…');
+    }
+    out
 }
 
 /// The power of 1000 below `value`, and its prefix; `value` must be positive and finite.
@@ -209,6 +229,15 @@ mod tests {
         ] {
             assert_eq!(duration(seconds), text, "{seconds}");
         }
+    }
+
+    #[test]
+    fn text_from_outside_cannot_steer_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jb\r\nc\u{202e}d\u{9b}", 80), "a·[2Jb··c·d·");
+        assert_eq!(plain("Hello, 世界", 80), "Hello, 世界");
+        assert_eq!(plain("abcdef", 6), "abcdef");
+        assert_eq!(plain("abcdefg", 6), "abcde…");
+        assert_eq!(plain("abc", 0), "");
     }
 
     #[test]

@@ -2,5 +2,7 @@
 //! timers and tasks, and nothing else does.
 
 pub mod api;
+pub mod cli;
 pub mod format;
 pub mod state;
+pub mod view;

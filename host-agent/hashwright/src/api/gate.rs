@@ -61,7 +61,9 @@ pub fn check<B>(request: &HttpRequest<B>) -> Result<(), Refusal> {
     if let Some(target) = request.uri().authority()
         && !is_loopback_authority(target.as_str())
     {
-        return Err(Refusal::ForeignHost(target.as_str().chars().take(SHOWN).collect()));
+        return Err(Refusal::ForeignHost(
+            target.as_str().chars().take(SHOWN).collect(),
+        ));
     }
     for origin in request.headers().get_all(ORIGIN) {
         if !origin.to_str().is_ok_and(is_loopback_origin) {
@@ -82,7 +84,10 @@ fn is_loopback_authority(authority: &str) -> bool {
         let Some((host, rest)) = rest.split_once(']') else {
             return false;
         };
-        (host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()), rest)
+        (
+            host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
+            rest,
+        )
     } else {
         let end = authority.find(':').unwrap_or(authority.len());
         let (host, rest) = authority.split_at(end);
@@ -104,7 +109,10 @@ fn is_loopback_origin(origin: &str) -> bool {
 }
 
 fn shown(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).chars().take(SHOWN).collect()
+    String::from_utf8_lossy(value.as_bytes())
+        .chars()
+        .take(SHOWN)
+        .collect()
 }
 
 #[cfg(test)]
@@ -153,11 +161,21 @@ mod tests {
 
     #[test]
     fn origins_need_a_web_scheme_and_this_machine() {
-        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:4029"] {
+        for origin in [
+            "http://localhost:3000",
+            "https://127.0.0.1",
+            "http://[::1]:4029",
+        ] {
             assert!(is_loopback_origin(origin), "{origin}");
         }
-        for origin in ["null", "", "localhost", "file://", "http://evil.example", "ftp://localhost"]
-        {
+        for origin in [
+            "null",
+            "",
+            "localhost",
+            "file://",
+            "http://evil.example",
+            "ftp://localhost",
+        ] {
             assert!(!is_loopback_origin(origin), "{origin}");
         }
     }

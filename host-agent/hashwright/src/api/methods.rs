@@ -72,10 +72,17 @@ fn register(module: &mut RpcModule<State>) -> Result<(), RegisterMethodError> {
             && !snapshot.boards.iter().any(|b| b.index == board)
         {
             let indices: Vec<_> = snapshot.boards.iter().map(|b| b.index).collect();
-            return Err(invalid(format!("no board {board}; the boards are {indices:?}")));
+            return Err(invalid(format!(
+                "no board {board}; the boards are {indices:?}"
+            )));
         }
         let wanted = |chip: &usize| board.is_none_or(|board| board == *chip);
-        Ok(snapshot.chips.iter().filter(|chip| wanted(&chip.board)).cloned().collect::<Vec<_>>())
+        Ok(snapshot
+            .chips
+            .iter()
+            .filter(|chip| wanted(&chip.board))
+            .cloned()
+            .collect::<Vec<_>>())
     })?;
     module.register_subscription(
         TELEMETRY_SUBSCRIBE,

@@ -247,7 +247,10 @@ impl Front {
             debug!(%refusal, "API request refused");
             return text(refusal.status(), refusal.to_string());
         }
-        let mut rpc = self.rpc.clone().build(self.methods.clone(), self.stop.clone());
+        let mut rpc = self
+            .rpc
+            .clone()
+            .build(self.methods.clone(), self.stop.clone());
         match timeout(REQUEST_TIMEOUT, rpc.call(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => text(500, format!("the request failed: {error}")),

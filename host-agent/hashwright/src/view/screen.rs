@@ -1,0 +1,331 @@
+//! The live view as a picture of a snapshot: no terminal, no clock, so tests can look at it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::events::{Event, Mood, Watcher, mood_of};
+use crate::format::{self, Column, Table};
+use crate::state::{BoardStatus, MinerStatus, PoolStatus, Snapshot};
+
+/// Events kept for the list at the bottom.
+const EVENTS_KEPT: usize = 50;
+
+/// Lines of events that boards and pools leave free.
+const EVENTS_SHOWN: usize = 3;
+
+/// The longest name of the miner or URL of a pool shown, characters.
+const LONGEST: usize = 44;
+
+/// Everything that the view shows.
+#[derive(Clone, Debug, Default)]
+pub struct Screen {
+    snapshot: Arc<Snapshot>,
+    watcher: Watcher,
+    events: VecDeque<Event>,
+    colour: bool,
+}
+
+impl Screen {
+    /// An empty screen, with or without colour.
+    pub fn new(colour: bool) -> Self {
+        Self {
+            colour,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the newest state and notes what changed.
+    pub fn update(&mut self, snapshot: Arc<Snapshot>) {
+        self.events.extend(self.watcher.observe(&snapshot));
+        let surplus = self.events.len().saturating_sub(EVENTS_KEPT);
+        self.events.drain(..surplus);
+        self.snapshot = snapshot;
+    }
+
+    /// Draws the whole screen.
+    pub fn draw(&self, frame: &mut Frame<'_>) {
+        let area = frame.area();
+        let (width, height) = (usize::from(area.width), usize::from(area.height));
+        frame.render_widget(Paragraph::new(self.lines(width, height)), area);
+        if height > 1 {
+            let hint = "q quit".to_owned();
+            let x = area.width.saturating_sub(hint.len() as u16 + 1);
+            let hint_area = Rect::new(x, area.bottom() - 1, area.width - x, 1);
+            frame.render_widget(Line::from(Span::styled(hint, self.dim())), hint_area);
+        }
+    }
+
+    fn lines(&self, width: usize, height: usize) -> Vec<Line<'static>> {
+        let snapshot = &*self.snapshot;
+        let mut lines = vec![self.header(width), Line::default()];
+        lines.extend(self.hashrate(&snapshot.miner, width));
+        lines.push(Line::default());
+
+        // What stands below the tables has its place first, the tables share the rest.
+        let below = 2 + EVENTS_SHOWN + 1;
+        let room = height.saturating_sub(lines.len() + below + 1);
+        let pools = snapshot.pools.len().min(3);
+        let board_room = room.saturating_sub(pools + 1).max(2);
+        lines.extend(self.boards(&snapshot.boards, width, board_room));
+        lines.push(Line::default());
+        let pool_room = height.saturating_sub(lines.len() + below).max(2);
+        lines.extend(self.pools(&snapshot.pools, width, pool_room));
+        lines.push(self.counters(&snapshot.miner));
+        lines.push(Line::default());
+
+        let free = height.saturating_sub(lines.len() + 1);
+        let skipped = self.events.len().saturating_sub(free);
+        lines.extend(
+            self.events
+                .iter()
+                .skip(skipped)
+                .map(|event| self.event(event)),
+        );
+        lines
+    }
+
+    fn header(&self, width: usize) -> Line<'static> {
+        let system = &self.snapshot.system;
+        let name = format::plain(&system.name, LONGEST);
+        let mut left = vec![Span::styled("hashwright", self.bold())];
+        if !name.is_empty() {
+            left.push(Span::raw(format!("  {name}")));
+        }
+        if self.snapshot.miner.simulated {
+            left.push(Span::raw("  "));
+            left.push(Span::styled(" SIMULATED ", self.badge()));
+        }
+        let state = format::plain(&self.snapshot.miner.state, LONGEST);
+        left.push(Span::raw("  "));
+        left.push(Span::styled(
+            state,
+            self.mood(mood_of(&self.snapshot.miner.state)),
+        ));
+        let backend = format::plain(&system.sha256d_backend, 16);
+        let right = format!("{backend}  up {}", format::duration(system.uptime_s));
+        let used = Line::from(left.clone()).width();
+        // Both sides must fit with a gap between them, or the right one goes.
+        if used + right.chars().count() + 2 <= width {
+            left.push(Span::raw(" ".repeat(width - used - right.chars().count())));
+            left.push(Span::styled(right, self.dim()));
+        }
+        Line::from(left)
+    }
+
+    fn hashrate(&self, miner: &MinerStatus, width: usize) -> Vec<Line<'static>> {
+        let rates = &miner.hashrate;
+        let windows = [
+            ("5 s", rates.s5),
+            ("1 min", rates.m1),
+            ("10 min", rates.m10),
+        ];
+        let mut spans = Vec::new();
+        for (window, rate) in windows {
+            if !spans.is_empty() {
+                spans.push(Span::raw("   "));
+            }
+            spans.push(Span::styled(format!("{window} "), self.dim()));
+            spans.push(Span::styled(format::rate(rate), self.bold()));
+        }
+        let now = if rates.m1.hps > 0.0 {
+            rates.m1.hps
+        } else {
+            rates.s5.hps
+        };
+        let ratio = now / miner.expected_hps;
+        let mut bar = self.bar(ratio, width.saturating_sub(42).clamp(10, 40));
+        bar.push(Span::raw(format!(
+            " {} of {} expected",
+            format::percent(now, miner.expected_hps),
+            format::hashrate(miner.expected_hps)
+        )));
+        vec![Line::from(spans), Line::from(bar)]
+    }
+
+    fn boards(&self, boards: &[BoardStatus], width: usize, room: usize) -> Vec<Line<'static>> {
+        let mut table = Table::new([
+            Column::left("board"),
+            Column::right("chips").gives_way(2),
+            Column::left("state"),
+            Column::left("clock").gives_way(3),
+            Column::right("rate, 1 min"),
+            Column::right("HW err").gives_way(1),
+            Column::right("dup").gives_way(4),
+            Column::left("uart").gives_way(5),
+        ]);
+        for board in boards {
+            table.push([
+                format!("{} {}", board.index, format::plain(&board.model, 20)),
+                format!("{}/{}", board.chips_found, board.chips_expected),
+                format::plain(&board.state, 10),
+                clock(board),
+                format::rate(board.hashrate.m1),
+                board.nonces.hardware_errors.to_string(),
+                board.nonces.duplicates.to_string(),
+                format::plain(&board.uart, 16),
+            ]);
+        }
+        let moods = boards.iter().map(|board| match &board.problem {
+            Some(_) => Mood::Bad,
+            None => mood_of(&board.state),
+        });
+        self.table(&table, moods, width, room)
+    }
+
+    fn pools(&self, pools: &[PoolStatus], width: usize, room: usize) -> Vec<Line<'static>> {
+        let mut table = Table::new([
+            Column::left("pool"),
+            Column::left("state"),
+            Column::right("difficulty").gives_way(2),
+            Column::left("job").gives_way(4),
+            Column::right("accepted"),
+            Column::right("rejected").gives_way(1),
+            Column::right("answer").gives_way(3),
+        ]);
+        for pool in pools {
+            let active = if pool.active { '*' } else { ' ' };
+            // The scheme says little here, and the room is short.
+            let url = pool
+                .url
+                .split_once("://")
+                .map_or(pool.url.as_str(), |(_, host)| host);
+            table.push([
+                format!("{}{active}{}", pool.index, format::plain(url, 28)),
+                format::plain(&pool.state, 10),
+                format::difficulty(pool.difficulty),
+                format::plain(pool.job_id.as_deref().unwrap_or("–"), 10),
+                pool.accepted.to_string(),
+                pool.rejected.to_string(),
+                pool.latency_ms
+                    .map_or("–".into(), |ms| format!("{ms:.0} ms")),
+            ]);
+        }
+        let moods = pools.iter().map(|pool| match (&pool.problem, pool.active) {
+            (Some(_), _) => Mood::Bad,
+            (None, true) => mood_of(&pool.state),
+            (None, false) => Mood::Plain,
+        });
+        self.table(&table, moods, width, room)
+    }
+
+    fn table(
+        &self,
+        table: &Table,
+        moods: impl Iterator<Item = Mood>,
+        width: usize,
+        room: usize,
+    ) -> Vec<Line<'static>> {
+        let mut texts = table.lines(Some(width)).into_iter();
+        let title = texts.next().map(|title| Line::styled(title, self.dim()));
+        let mut lines: Vec<_> = title.into_iter().collect();
+        lines.extend(
+            texts
+                .zip(moods)
+                .map(|(text, mood)| Line::styled(text, self.mood(mood))),
+        );
+        if lines.len() > room {
+            let hidden = lines.len() - room + 1;
+            lines.truncate(room.saturating_sub(1));
+            lines.push(Line::styled(format!("… and {hidden} more"), self.dim()));
+        }
+        lines
+    }
+
+    fn counters(&self, miner: &MinerStatus) -> Line<'static> {
+        let nonces = &miner.nonces;
+        Line::from(vec![
+            Span::styled("best share ", self.dim()),
+            Span::styled(format::difficulty(miner.best_difficulty), self.bold()),
+            Span::styled(
+                format!(
+                    "   nonces {}   HW errors {}   duplicates {}   stale {}",
+                    nonces.valid, nonces.hardware_errors, nonces.duplicates, nonces.stale
+                ),
+                self.dim(),
+            ),
+        ])
+    }
+
+    fn event(&self, event: &Event) -> Line<'static> {
+        Line::from(vec![
+            Span::styled(
+                format!("{:>12}  ", format::duration(event.at_s)),
+                self.dim(),
+            ),
+            Span::styled(event.text.clone(), self.mood(event.mood)),
+        ])
+    }
+
+    /// A bar of `cells` characters, full at a ratio of 1.
+    fn bar(&self, ratio: f64, cells: usize) -> Vec<Span<'static>> {
+        let (full, empty) = bar_cells(ratio, cells);
+        let mood = if ratio >= 0.9 {
+            Mood::Good
+        } else {
+            Mood::Plain
+        };
+        vec![
+            Span::styled("█".repeat(full), self.mood(mood)),
+            Span::styled("░".repeat(empty), self.dim()),
+        ]
+    }
+
+    fn mood(&self, mood: Mood) -> Style {
+        match mood {
+            Mood::Plain => Style::new(),
+            Mood::Good => self.coloured(Color::Green),
+            Mood::Bad => self.coloured(Color::Red).add_modifier(Modifier::BOLD),
+        }
+    }
+
+    fn badge(&self) -> Style {
+        self.coloured(Color::Yellow)
+            .add_modifier(Modifier::REVERSED)
+    }
+
+    fn bold(&self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    fn dim(&self) -> Style {
+        Style::new().add_modifier(Modifier::DIM)
+    }
+
+    fn coloured(&self, colour: Color) -> Style {
+        if self.colour {
+            Style::new().fg(colour)
+        } else {
+            Style::new()
+        }
+    }
+}
+
+/// The clock of a board; with a small bar while it is below its target.
+fn clock(board: &BoardStatus) -> String {
+    let (now, target) = (board.frequency_mhz, board.target_mhz);
+    if target > 0.0 && now < 0.995 * target {
+        let (full, empty) = bar_cells(now / target, 8);
+        format!(
+            "{}{} {now:.0}/{target:.0} MHz",
+            "█".repeat(full),
+            "░".repeat(empty)
+        )
+    } else {
+        format!("{now:.0} MHz")
+    }
+}
+
+/// Full and empty cells of a bar; the casts saturate and take NaN as 0.
+fn bar_cells(ratio: f64, cells: usize) -> (usize, usize) {
+    let full = ((ratio * cells as f64).round() as usize).min(cells);
+    (full, cells - full)
+}
+
+#[cfg(test)]
+mod tests;
