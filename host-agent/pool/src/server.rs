@@ -1,0 +1,300 @@
+//! The tokio shell around [`PoolCore`]: a task that owns the core, and for each connection one that
+//! reads and one that writes. They only move bytes and time. All channels are bounded: a miner that
+//! does not read its messages is hung up on, one that writes too fast waits.
+
+use crate::engine::PoolCore;
+use crate::event::{ConnectionId, ConnectionInfo, Event, PoolStats};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Inputs that may wait for the core's task; readers wait when it is full.
+const INPUT_QUEUE: usize = 256;
+/// Packets that may wait for one connection's writer. A slow reader beyond that is hung up on.
+const WRITE_QUEUE: usize = 256;
+/// A packet that cannot be written for so long means that the miner is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes read at a time.
+const READ_BUFFER: usize = 4096;
+/// Pause after a failed accept, which mostly means that file descriptors ran out.
+const ACCEPT_RETRY: Duration = Duration::from_millis(200);
+
+/// Something to be done with the core by its own task.
+type Call = Box<dyn FnOnce(&mut PoolCore, Duration) + Send>;
+
+enum Input {
+    Connect(ConnectionId, mpsc::Sender<Vec<u8>>),
+    Bytes(ConnectionId, Vec<u8>),
+    Gone(ConnectionId),
+    Call(Call),
+}
+
+/// A way to the running pool: attaches connections, asks and commands. Clones are cheap.
+#[derive(Clone)]
+pub struct PoolHandle {
+    inputs: mpsc::Sender<Input>,
+    next_id: Arc<AtomicU64>,
+    stats: watch::Receiver<PoolStats>,
+}
+
+/// The task that owns the core; it does nothing until [`Driver::run`] is awaited or spawned.
+#[must_use = "the pool does nothing until its driver runs"]
+pub struct Driver {
+    core: PoolCore,
+    inputs: mpsc::Receiver<Input>,
+    events: mpsc::Sender<Event>,
+    stats: watch::Sender<PoolStats>,
+    writers: BTreeMap<ConnectionId, mpsc::Sender<Vec<u8>>>,
+    events_lost: u64,
+}
+
+/// Splits a core into a handle and the driver to be spawned. Events go to `events`; those that do not
+/// fit are dropped and counted in [`PoolStats::events_lost`].
+pub fn embed(core: PoolCore, events: mpsc::Sender<Event>) -> (PoolHandle, Driver) {
+    let (sender, inputs) = mpsc::channel(INPUT_QUEUE);
+    let (stats, stats_seen) = watch::channel(core.stats());
+    let handle = PoolHandle {
+        inputs: sender,
+        next_id: Arc::new(AtomicU64::new(1)),
+        stats: stats_seen,
+    };
+    let driver = Driver {
+        core,
+        inputs,
+        events,
+        stats,
+        writers: BTreeMap::new(),
+        events_lost: 0,
+    };
+    (handle, driver)
+}
+
+/// Serves a listener until `stop` is done, and returns the final counters.
+pub async fn serve(
+    listener: TcpListener,
+    core: PoolCore,
+    events: mpsc::Sender<Event>,
+    stop: impl Future<Output = ()> + Send,
+) -> PoolStats {
+    let (handle, driver) = embed(core, events);
+    let accept = tokio::spawn(handle.listen(listener));
+    let stats = driver.run(stop).await;
+    accept.abort();
+    stats
+}
+
+impl PoolHandle {
+    /// Takes a connection of any kind: a socket, or one end of an in-memory pipe. Spawns the tasks that
+    /// move its bytes and returns at once. The connection is closed if the pool is full or has stopped.
+    pub fn attach(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> ConnectionId {
+        let id = ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        tokio::spawn(carry(id, stream, self.inputs.clone()));
+        id
+    }
+
+    /// Accepts connections from a listener for ever; to be spawned, and aborted to end it.
+    pub fn listen(&self, listener: TcpListener) -> impl Future<Output = ()> + Send + use<> {
+        let handle = self.clone();
+        async move {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, peer)) => {
+                        // Without it small messages wait for each other's acknowledgements.
+                        if let Err(error) = stream.set_nodelay(true) {
+                            tracing::debug!(%peer, %error, "no TCP_NODELAY");
+                        }
+                        let connection = handle.attach(stream);
+                        tracing::debug!(%peer, %connection, "miner connected to the embedded pool");
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the embedded pool could not accept a connection");
+                        tokio::time::sleep(ACCEPT_RETRY).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The newest counters.
+    pub fn stats(&self) -> PoolStats {
+        self.stats.borrow().clone()
+    }
+
+    /// A view of the counters that wakes up whenever they change.
+    pub fn watch_stats(&self) -> watch::Receiver<PoolStats> {
+        self.stats.clone()
+    }
+
+    /// The connections as they stand; empty if the pool has stopped.
+    pub async fn connections(&self) -> Vec<ConnectionInfo> {
+        self.call(|core, _| core.connections())
+            .await
+            .unwrap_or_default()
+    }
+
+    /// Runs a function on the core, with its present time; `None` if the pool has stopped.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut PoolCore, Duration) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, result) = oneshot::channel();
+        let call = Input::Call(Box::new(move |core, now| {
+            // Nobody may be waiting any more; then the result is of no use.
+            let _ = answer.send(function(core, now));
+        }));
+        self.inputs.send(call).await.ok()?;
+        result.await.ok()
+    }
+}
+
+impl Driver {
+    /// Runs the pool until `stop` is done, and returns the final counters. Its clock starts now.
+    pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> PoolStats {
+        let start = Instant::now();
+        tokio::pin!(stop);
+        loop {
+            let due = self
+                .core
+                .poll_timeout()
+                .and_then(|due| start.checked_add(due));
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                input = self.inputs.recv() => match input {
+                    Some(input) => {
+                        self.take(start.elapsed(), input);
+                        // A flood of input must not keep what is due from being done.
+                        if due.is_some_and(|due| due <= Instant::now()) {
+                            self.core.handle_timeout(start.elapsed());
+                        }
+                    }
+                    // All handles are gone, and with them all connections.
+                    None => break,
+                },
+                () = wait_until(due) => self.core.handle_timeout(start.elapsed()),
+            }
+            self.drain(start.elapsed());
+        }
+        self.stats()
+    }
+
+    fn take(&mut self, now: Duration, input: Input) {
+        match input {
+            Input::Connect(id, writer) => match self.core.connect(now, id) {
+                Ok(()) => {
+                    self.writers.insert(id, writer);
+                }
+                // Dropping the writer ends the connection's tasks.
+                Err(error) => tracing::warn!(connection = %id, %error, "connection refused"),
+            },
+            Input::Bytes(id, bytes) => self.core.handle_bytes(now, id, &bytes),
+            Input::Gone(id) => {
+                self.writers.remove(&id);
+                self.core.disconnect(now, id);
+            }
+            Input::Call(function) => function(&mut self.core, now),
+        }
+    }
+
+    fn drain(&mut self, now: Duration) {
+        while let Some((id, bytes)) = self.core.poll_transmit() {
+            let sent = self.writers.get(&id).map(|writer| writer.try_send(bytes));
+            if let Some(Err(error)) = sent {
+                tracing::debug!(connection = %id, %error, "miner does not read its messages");
+                self.writers.remove(&id);
+                self.core.disconnect(now, id);
+            }
+        }
+        while let Some((id, reason)) = self.core.poll_close() {
+            tracing::debug!(connection = %id, %reason, "embedded pool hangs up");
+            self.writers.remove(&id);
+        }
+        while let Some(event) = self.core.poll_event() {
+            if self.events.try_send(event).is_err() {
+                self.events_lost += 1;
+            }
+        }
+        let stats = self.stats();
+        self.stats.send_if_modified(|seen| {
+            let changed = *seen != stats;
+            *seen = stats;
+            changed
+        });
+    }
+
+    fn stats(&self) -> PoolStats {
+        let mut stats = self.core.stats();
+        stats.events_lost += self.events_lost;
+        stats
+    }
+}
+
+/// Moves one connection's bytes until either side ends it.
+async fn carry(
+    id: ConnectionId,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin,
+    inputs: mpsc::Sender<Input>,
+) {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let (packets, mut outgoing) = mpsc::channel::<Vec<u8>>(WRITE_QUEUE);
+    if inputs.send(Input::Connect(id, packets)).await.is_err() {
+        return;
+    }
+    let read = async {
+        let mut buffer = [0; READ_BUFFER];
+        loop {
+            match reader.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => {
+                    let bytes = buffer[..count].to_vec();
+                    if inputs.send(Input::Bytes(id, bytes)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    let write = async {
+        // The channel closes when the pool hangs up; what was in it is still written.
+        while let Some(packet) = outgoing.recv().await {
+            if write_packet(&mut writer, &packet).await.is_err() {
+                return;
+            }
+        }
+        // The peer may be gone already; there is nothing more to say to it either way.
+        let _ = writer.shutdown().await;
+    };
+    tokio::select! {
+        () = read => {}
+        () = write => {}
+    }
+    // If the pool has stopped, it does not need to know.
+    let _ = inputs.send(Input::Gone(id)).await;
+}
+
+async fn write_packet(writer: &mut (impl AsyncWrite + Unpin), packet: &[u8]) -> io::Result<()> {
+    let write = async {
+        writer.write_all(packet).await?;
+        writer.flush().await
+    };
+    timeout(WRITE_TIMEOUT, write)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
