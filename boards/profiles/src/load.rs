@@ -59,21 +59,24 @@ impl Profile {
         Self::parse(&file, &text)
     }
 
-    /// The profile that a config means: a path if `name_or_path` contains `/` or ends in
-    /// `.toml`, else the name of a built-in profile.
+    /// The profile that a config means: that of a file if [`Profile::is_path`], else the
+    /// built-in one of this name.
     ///
     /// # Errors
     /// As [`Profile::load`] and [`Profile::builtin`].
     pub fn resolve(name_or_path: &str) -> Result<Self, ProfileError> {
-        let is_path = name_or_path.contains('/')
-            || Path::new(name_or_path)
-                .extension()
-                .is_some_and(|extension| extension == "toml");
-        if is_path {
+        if Self::is_path(name_or_path) {
             Self::load(Path::new(name_or_path))
         } else {
             Self::builtin(name_or_path)
         }
+    }
+
+    /// Whether a config means a file by this: it contains `/` or ends in `.toml`.
+    #[must_use]
+    pub fn is_path(name_or_path: &str) -> bool {
+        let extension = Path::new(name_or_path).extension();
+        name_or_path.contains('/') || extension.is_some_and(|extension| extension == "toml")
     }
 
     /// Parses and checks the text of a profile; `file` is its name in errors.

@@ -1,0 +1,196 @@
+//! `hashwright config check`: what a config says, or everything that is wrong with it.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::load::ConfigError;
+use super::reader::Problem;
+use super::{Board, Config, Control};
+use crate::format;
+
+/// The outcome of a check.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The file that was checked.
+    pub file: String,
+    /// Whether the agent would start with it.
+    pub valid: bool,
+    /// What is wrong; empty if valid.
+    pub problems: Vec<Problem>,
+    /// What is allowed, but worth a thought.
+    pub warnings: Vec<String>,
+    /// What the config says, if valid.
+    pub summary: Option<Summary>,
+}
+
+/// What a config says, without secrets.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Name of the miner.
+    pub name: String,
+    /// State directory.
+    pub state_dir: String,
+    /// Address of the API.
+    pub api: String,
+    /// Pools in order of priority.
+    pub pools: Vec<PoolSummary>,
+    /// Boards in order.
+    pub boards: Vec<BoardSummary>,
+}
+
+/// A pool of a config.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PoolSummary {
+    /// URL.
+    pub url: String,
+    /// User.
+    pub user: String,
+}
+
+/// A board of a config.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BoardSummary {
+    /// Profile name.
+    pub profile: String,
+    /// Name for people.
+    pub model: String,
+    /// Where its UART is.
+    pub uart: String,
+    /// Whether it is simulated.
+    pub simulated: bool,
+    /// Who guards it: `simulated` or `none`.
+    pub guard: String,
+    /// Clock to mine at, MHz.
+    pub frequency_mhz: f64,
+    /// Expected hashrate at that clock, hashes per second.
+    pub expected_hps: f64,
+}
+
+/// Checks the config at `path` without starting anything.
+#[must_use]
+pub fn check(path: &Path) -> Report {
+    let outcome = Config::load(path);
+    let file = path.display().to_string();
+    let (problems, config) = match outcome {
+        Ok(config) => (Vec::new(), Some(config)),
+        Err(ConfigError::Invalid { problems, .. }) => (problems, None),
+        Err(error @ ConfigError::Read { .. }) => {
+            let problem = Problem {
+                line: None,
+                key: String::new(),
+                message: error.to_string(),
+            };
+            (vec![problem], None)
+        }
+    };
+    Report {
+        file,
+        valid: config.is_some(),
+        problems,
+        warnings: config.iter().flat_map(warnings).collect(),
+        summary: config.as_ref().map(Summary::of),
+    }
+}
+
+impl Report {
+    /// The report as JSON, on several lines.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Only maps with other keys than text and failing writers can fail, and neither is here.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(summary) = &self.summary else {
+            writeln!(f, "{} cannot be used:", self.file)?;
+            for problem in &self.problems {
+                writeln!(f, "  {problem}")?;
+            }
+            return Ok(());
+        };
+        writeln!(f, "{} is good", self.file)?;
+        writeln!(
+            f,
+            "  miner {}, state in {}",
+            summary.name, summary.state_dir
+        )?;
+        writeln!(f, "  API on {}", summary.api)?;
+        for pool in &summary.pools {
+            writeln!(f, "  pool {} as {}", pool.url, pool.user)?;
+        }
+        for board in &summary.boards {
+            let simulated = if board.simulated { ", simulated" } else { "" };
+            writeln!(
+                f,
+                "  board {} at {}: {} MHz, {}{simulated}",
+                board.model,
+                board.uart,
+                board.frequency_mhz,
+                format::hashrate(board.expected_hps)
+            )?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "  warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    fn of(config: &Config) -> Self {
+        Self {
+            name: config.agent.name.clone(),
+            state_dir: config.agent.state_dir.display().to_string(),
+            api: config.api.listen.to_string(),
+            pools: config
+                .pools
+                .iter()
+                .map(|pool| PoolSummary {
+                    url: pool.url.to_string(),
+                    user: pool.user.clone(),
+                })
+                .collect(),
+            boards: config.boards.iter().map(BoardSummary::of).collect(),
+        }
+    }
+}
+
+impl BoardSummary {
+    fn of(board: &Board) -> Self {
+        Self {
+            profile: board.profile.name.clone(),
+            model: board.profile.model.clone(),
+            uart: board.uart.to_string(),
+            simulated: board.sim.is_some(),
+            guard: match board.control {
+                Control::Simulated => "simulated".to_owned(),
+                Control::External => "none".to_owned(),
+            },
+            frequency_mhz: board.target_mhz(),
+            expected_hps: board.profile.hashrate_hps(board.target_mhz()),
+        }
+    }
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, board) in config.boards.iter().enumerate() {
+        if board.control == Control::External {
+            warnings.push(format!(
+                "nothing in this program guards board {index} ({}): something else must power \
+                 it, cool it, and cut its power in time",
+                board.profile.model
+            ));
+        }
+    }
+    if config.boards.iter().any(|board| board.sim.is_some()) {
+        warnings.push(
+            "simulated boards send their shares to the pool, where they earn nothing".to_owned(),
+        );
+    }
+    warnings
+}

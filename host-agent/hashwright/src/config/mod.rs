@@ -1,0 +1,160 @@
+//! The config: one TOML file, read once at start, checked as a whole before anything runs.
+//!
+//! [`Config::load`] reads and checks; every problem of a file is told at once, with its line.
+//! [`reference`] is the table of all keys, from which `docs/config.md` is made. Nothing here
+//! opens ports or sockets; only the config itself, profiles and secrets are read.
+
+mod check;
+mod load;
+mod reader;
+pub mod reference;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use board_profiles::Profile;
+use stratum::{PoolUrl, Secret};
+
+use crate::port::Uart;
+
+pub use check::{BoardSummary, PoolSummary, Report, Summary, check};
+pub use load::{ConfigError, Environment, System};
+pub use reader::Problem;
+
+/// Where the config is unless `--config` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/hashwright/hashwright.toml";
+
+/// A checked config.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The agent itself.
+    pub agent: Agent,
+    /// Pools, in order of priority; at least one.
+    pub pools: Vec<Pool>,
+    /// Boards, in the order of the file; at least one.
+    pub boards: Vec<Board>,
+    /// The JSON-RPC server.
+    pub api: Api,
+}
+
+impl Config {
+    /// Reads and checks the config at `path`, the profiles that it names and the secrets that
+    /// it refers to. Relative paths in it start at its own directory.
+    ///
+    /// # Errors
+    /// The file cannot be read, or [`ConfigError::Invalid`] with everything that is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        load::load(path, &System)
+    }
+
+    /// Checks the text of a config; `path` is where it would stand.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with everything that is wrong.
+    pub fn parse(path: &Path, text: &str, env: &dyn Environment) -> Result<Self, ConfigError> {
+        load::parse(path, text, env)
+    }
+}
+
+/// `[agent]`: the agent itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Name of this miner.
+    pub name: String,
+    /// Directory for what must outlive a restart.
+    pub state_dir: PathBuf,
+}
+
+/// `[[pool]]`: one upstream.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Where it listens.
+    pub url: PoolUrl,
+    /// User or payout address, with the worker name that the pool wants.
+    pub user: String,
+    /// Password, resolved.
+    pub password: Secret,
+    /// Share difficulty to ask for.
+    pub suggest_difficulty: Option<f64>,
+    /// Whether to ask for extranonce changes.
+    pub extranonce_subscribe: bool,
+    /// Whether to ask for version rolling.
+    pub version_rolling: bool,
+}
+
+/// `[[board]]`: one hash board.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// What the board is and may be asked to do.
+    pub profile: Profile,
+    /// Where its UART is.
+    pub uart: Uart,
+    /// Who controls its power and fans.
+    pub control: Control,
+    /// Serial number for reports.
+    pub serial: Option<String>,
+    /// Clock to mine at, MHz, within the profile's limits; else the profile's default.
+    pub frequency_mhz: Option<f64>,
+    /// How it is simulated; `Some` exactly if the UART is simulated.
+    pub sim: Option<Sim>,
+}
+
+impl Board {
+    /// A simulated board of this profile with all defaults; `seed` as in [`Sim::seed`].
+    #[must_use]
+    pub fn simulated(profile: Profile, seed: u64) -> Self {
+        let sim = Sim {
+            scale_bits: profile.simulation.scale_bits,
+            seed,
+            lost_bytes: 0.0,
+            flipped_bytes: 0.0,
+        };
+        Self {
+            profile,
+            uart: Uart::Simulated,
+            control: Control::Simulated,
+            serial: None,
+            frequency_mhz: None,
+            sim: Some(sim),
+        }
+    }
+
+    /// The clock to mine at, MHz.
+    #[must_use]
+    pub fn target_mhz(&self) -> f64 {
+        self.frequency_mhz
+            .unwrap_or(self.profile.frequency.default_mhz)
+    }
+}
+
+/// Who controls a board's power, fans and reset line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// The simulated board's own guard.
+    Simulated,
+    /// Somebody else; the agent says loudly that nothing it knows guards the board.
+    External,
+}
+
+/// `sim`: how a board is simulated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sim {
+    /// The board hashes at 2^-`scale_bits` of the silicon's rate.
+    pub scale_bits: u8,
+    /// Seed of everything random in the board.
+    pub seed: u64,
+    /// Probability that a byte on the line is lost, per byte, both directions.
+    pub lost_bytes: f64,
+    /// Probability that a byte on the line has a bit flipped, per byte, both directions.
+    pub flipped_bytes: f64,
+}
+
+/// `[api]`: the JSON-RPC server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Loopback address to listen on.
+    pub listen: SocketAddr,
+}

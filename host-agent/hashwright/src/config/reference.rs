@@ -1,0 +1,352 @@
+//! Every key of the config: its type, default, range and meaning. The reader takes the known
+//! keys from here and `docs/config.md` is made from here, so neither can forget one.
+
+use std::fmt::Write;
+
+/// A table of the config.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// Name as the reader knows it, e.g. `board.sim`.
+    pub name: &'static str,
+    /// How it is written in the file.
+    pub heading: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+/// A key of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Name.
+    pub name: &'static str,
+    /// Type of the value, in words.
+    pub kind: &'static str,
+    /// Value if the key is left out; `None` if it must be there.
+    pub default: Option<&'static str>,
+    /// What values are allowed.
+    pub range: &'static str,
+    /// What it means.
+    pub about: &'static str,
+    /// A value as it would stand in the file.
+    pub example: &'static str,
+}
+
+/// All tables, in the order in which a config has them.
+pub const SECTIONS: &[Section] = &[AGENT, POOL, PASSWORD, BOARD, BOARD_SIM, API];
+
+/// Tables that configs will have, and that this version refuses rather than ignores: name, and
+/// what is meant to be set there.
+pub const PLANNED: &[(&str, &str)] = &[
+    ("tuner", "tuning of clock and voltage"),
+    ("cooling", "fan control"),
+    ("cgminer", "the cgminer-compatible port"),
+    ("axeos", "the AxeOS-compatible port"),
+];
+
+const AGENT: Section = Section {
+    name: "agent",
+    heading: "[agent]",
+    about: "The agent itself. May be left out.",
+    keys: &[
+        Key {
+            name: "name",
+            kind: "text",
+            default: Some("\"hashwright\""),
+            range: "1 to 63 letters, digits, `-`, `_`, `.`",
+            about: "Name of this miner in status and logs.",
+            example: "\"rack-3-7\"",
+        },
+        Key {
+            name: "state_dir",
+            kind: "path",
+            default: Some("\"/var/lib/hashwright\""),
+            range: "a directory that the agent may write to",
+            about: "Where the agent keeps what must outlive a restart.",
+            example: "\"/var/lib/hashwright\"",
+        },
+    ],
+};
+
+const POOL: Section = Section {
+    name: "pool",
+    heading: "[[pool]]",
+    about: "One upstream. At least one, at most 16; their order is their priority.",
+    keys: &[
+        Key {
+            name: "url",
+            kind: "text",
+            default: None,
+            range: "`stratum+tcp://host:port`, `tcp://host:port` or `host:port`; an IPv6 address \
+                    in brackets",
+            about: "Where the pool listens. `stratum+tls://`, `stratum2+tcp://` and `http://` \
+                    are understood, but not supported by this version. No user or password goes \
+                    in here.",
+            example: "\"stratum+tcp://pool.example:3333\"",
+        },
+        Key {
+            name: "user",
+            kind: "text",
+            default: None,
+            range: "1 to 256 characters, no spaces",
+            about: "User or payout address as the pool wants it, usually followed by a dot and \
+                    the worker's name.",
+            example: "\"bc1qexample.rack-3-7\"",
+        },
+        Key {
+            name: "password",
+            kind: "text or table",
+            default: Some("\"x\""),
+            range: "up to 512 characters; or `{ file = \"...\" }`; or `{ env = \"...\" }`",
+            about: "Password; most pools ignore it. It is never logged, shown or returned.",
+            example: "{ file = \"pool.secret\" }",
+        },
+        Key {
+            name: "suggest_difficulty",
+            kind: "number",
+            default: Some("none"),
+            range: "0.000001 to 1e15",
+            about: "Share difficulty to ask the pool for. Pools may ignore it.",
+            example: "2048",
+        },
+        Key {
+            name: "extranonce_subscribe",
+            kind: "true or false",
+            default: Some("false"),
+            range: "",
+            about: "Ask the pool to announce changes of the extranonce. `#xnsub` at the end of \
+                    the URL does the same. Leave it off unless the pool wants it: some pools \
+                    hang up on the request.",
+            example: "true",
+        },
+        Key {
+            name: "version_rolling",
+            kind: "true or false",
+            default: Some("true"),
+            range: "",
+            about: "Ask the pool to let chips roll version bits. Without it most chips run out \
+                    of work quickly and lose hashrate.",
+            example: "true",
+        },
+    ],
+};
+
+const PASSWORD: Section = Section {
+    name: "pool.password",
+    heading: "password = { ... }",
+    about: "A password that does not stand in the config. Exactly one of the two keys.",
+    keys: &[
+        Key {
+            name: "file",
+            kind: "path",
+            default: Some("none"),
+            range: "a file of at most 4096 bytes with one line; a relative path starts at the \
+                    config's directory",
+            about: "File that holds the password. A line end at its end does not count.",
+            example: "\"pool.secret\"",
+        },
+        Key {
+            name: "env",
+            kind: "text",
+            default: Some("none"),
+            range: "name of a variable that is set and not empty",
+            about: "Environment variable that holds the password.",
+            example: "\"POOL_PASSWORD\"",
+        },
+    ],
+};
+
+const BOARD: Section = Section {
+    name: "board",
+    heading: "[[board]]",
+    about: "One hash board. At least one, at most 64.",
+    keys: &[
+        Key {
+            name: "profile",
+            kind: "text",
+            default: None,
+            range: "a name from [the list of boards](hardware.md), or a path to a TOML file (it \
+                    contains `/` or ends in `.toml`; a relative path starts at the config's \
+                    directory)",
+            about: "What the board is, with its limits. Nothing in a config can pass the limits \
+                    of the profile.",
+            example: "\"bitaxe-gamma\"",
+        },
+        Key {
+            name: "uart",
+            kind: "text",
+            default: None,
+            range: "a device path; `tcp:host:port`; `unix:/path`; or `sim`",
+            about: "Where the chips' serial line is. `sim` starts a simulated board: it mines, \
+                    but earns nothing, and is marked simulated everywhere. `tcp:` and `unix:` \
+                    reach [serial servers](hardware.md#boards-behind-a-serial-server) and \
+                    emulators.",
+            example: "\"/dev/ttyACM1\"",
+        },
+        Key {
+            name: "control",
+            kind: "text",
+            default: Some("`\"sim\"` for simulated boards, else none"),
+            range: "`external`; for simulated boards `sim`",
+            about: "Who controls the board's power, fans and reset. Required for real boards. \
+                    `external` means: somebody else. **Nothing in this program then guards the \
+                    board**, and the agent says so loudly. A control port (`/dev/ttyACM0`) and \
+                    `linux` are not supported by this version.",
+            example: "\"external\"",
+        },
+        Key {
+            name: "serial",
+            kind: "text",
+            default: Some("none"),
+            range: "1 to 64 printable characters",
+            about: "The board's serial number, for reports.",
+            example: "\"A-0042\"",
+        },
+        Key {
+            name: "frequency_mhz",
+            kind: "number",
+            default: Some("the profile's default"),
+            range: "the profile's limits",
+            about: "Clock of all chips, MHz.",
+            example: "525",
+        },
+        Key {
+            name: "sim",
+            kind: "table",
+            default: Some("none"),
+            range: "only with `uart = \"sim\"`",
+            about: "How the board is simulated; see below.",
+            example: "{ seed = 7 }",
+        },
+    ],
+};
+
+const BOARD_SIM: Section = Section {
+    name: "board.sim",
+    heading: "sim = { ... }",
+    about: "How a simulated board behaves. May be left out.",
+    keys: &[
+        Key {
+            name: "scale_bits",
+            kind: "whole number",
+            default: Some("the profile's"),
+            range: "0 to 39, and fewer than the zero bits that the profile's ticket asks for",
+            about: "The board hashes at 2^-scale_bits of the silicon's rate. Each bit less \
+                    doubles the load on this machine's processor.",
+            example: "22",
+        },
+        Key {
+            name: "seed",
+            kind: "whole number",
+            default: Some("the board's position in the file, from 0"),
+            range: "0 to 9223372036854775807",
+            about: "Seed of everything random in the board: equal seeds give equal boards.",
+            example: "7",
+        },
+        Key {
+            name: "lost_bytes",
+            kind: "number",
+            default: Some("0"),
+            range: "0 to 0.1",
+            about: "Probability that a byte on the serial line is lost, per byte, in both \
+                    directions.",
+            example: "0.0001",
+        },
+        Key {
+            name: "flipped_bytes",
+            kind: "number",
+            default: Some("0"),
+            range: "0 to 0.1",
+            about: "Probability that a byte on the serial line has a bit flipped, per byte, in \
+                    both directions.",
+            example: "0.0001",
+        },
+    ],
+};
+
+const API: Section = Section {
+    name: "api",
+    heading: "[api]",
+    about: "The JSON-RPC server that `status` and other programs talk to. May be left out.",
+    keys: &[Key {
+        name: "listen",
+        kind: "address and port",
+        default: Some("\"127.0.0.1:4029\""),
+        range: "a loopback address",
+        about: "Where to listen. Only this machine can reach a loopback address; others are \
+                refused, because the API does not authenticate anybody yet.",
+        example: "\"127.0.0.1:4029\"",
+    }],
+};
+
+/// Names of the keys of the table called `section`; the file itself is called `""`.
+pub(super) fn keys_of(section: &str) -> Box<dyn Iterator<Item = &'static str>> {
+    if section.is_empty() {
+        let top = SECTIONS.iter().filter(|section| is_top(section));
+        return Box::new(top.map(|section| section.name));
+    }
+    let keys = SECTIONS.iter().find(|known| known.name == section);
+    Box::new(
+        keys.into_iter()
+            .flat_map(|section| section.keys)
+            .map(|key| key.name),
+    )
+}
+
+/// The table that a key belongs to, as written, if there is one.
+pub(super) fn home_of(key: &str) -> Option<&'static str> {
+    let has = |section: &&Section| section.keys.iter().any(|known| known.name == key);
+    SECTIONS.iter().find(has).map(|section| section.heading)
+}
+
+/// The example of a key.
+pub(super) fn example(section: &str, key: &str) -> &'static str {
+    SECTIONS
+        .iter()
+        .filter(|known| known.name == section)
+        .flat_map(|known| known.keys)
+        .find(|known| known.name == key)
+        .map_or("...", |known| known.example)
+}
+
+/// All tables as Markdown.
+#[must_use]
+pub fn markdown() -> String {
+    let mut out = String::new();
+    for section in SECTIONS {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "## `{}`\n\n{}\n", section.heading, section.about);
+        for key in section.keys {
+            let default = match key.default {
+                None => "**required**".to_owned(),
+                Some(default) if default.starts_with('"') => format!("default `{default}`"),
+                Some(default) => format!("default: {default}"),
+            };
+            let _ = write!(
+                out,
+                "\n### `{}`\n\n{}, {default}.",
+                key.name,
+                capital(key.kind)
+            );
+            if !key.range.is_empty() {
+                let _ = write!(out, " Allowed: {}.", key.range);
+            }
+            let _ = write!(out, "\n\n{}\n\n", key.about);
+            let _ = write!(out, "```toml\n{} = {}\n```\n", key.name, key.example);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn is_top(section: &Section) -> bool {
+    !section.name.contains('.')
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
+}

@@ -1,0 +1,318 @@
+//! The tables of the config, one function each. Every table is read even if an earlier one is
+//! wrong, so that all problems are told at once.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use board_profiles::{Profile, ProfileError};
+use stratum::{PoolUrl, Secret};
+use toml::de::DeTable;
+
+use super::load::{Environment, MAX_FILE_BYTES};
+use super::reader::{Reader, Section};
+use super::{Agent, Api, Board, Config, Control, Pool, Sim};
+use crate::port::Uart;
+
+/// Longest file that holds a secret, bytes.
+const MAX_SECRET_BYTES: u64 = 4096;
+
+/// Most pools that a config may have.
+const MAX_POOLS: usize = 16;
+
+/// Most boards that a config may have.
+const MAX_BOARDS: usize = 64;
+
+/// Turns tables into parts of a config; what does not fit goes to the reader.
+pub(super) struct Tables<'r> {
+    reader: &'r Reader<'r>,
+    directory: Option<&'r Path>,
+    env: &'r dyn Environment,
+}
+
+impl<'r> Tables<'r> {
+    pub(super) fn new(
+        reader: &'r Reader<'r>,
+        directory: Option<&'r Path>,
+        env: &'r dyn Environment,
+    ) -> Self {
+        Self {
+            reader,
+            directory,
+            env,
+        }
+    }
+
+    /// The config. If the reader has noted problems it is not to be used; without problems it
+    /// is there.
+    pub(super) fn config(&self, root: &'r DeTable<'r>) -> Option<Config> {
+        let root = Section::new(self.reader, "", String::new(), Some((0..0, root)));
+        let agent = agent(&root.table_or_empty("agent"));
+        let pools = root.tables("pool");
+        let boards = root.tables("board");
+        for (key, found, most) in [
+            ("pool", pools.len(), MAX_POOLS),
+            ("board", boards.len(), MAX_BOARDS),
+        ] {
+            if found == 0 && !root.has(key) {
+                let message = format!("a miner needs at least one {key}; add a [[{key}]] table");
+                self.reader.note(None, key, message);
+            } else if found > most {
+                root.bad(key, format!("{found} are too many; at most {most}"));
+            }
+        }
+        let pools: Vec<_> = pools.iter().map(|section| self.pool(section)).collect();
+        let read: Vec<_> = boards
+            .iter()
+            .enumerate()
+            .map(|(index, section)| self.board(index, section))
+            .collect();
+        no_shared_ports(&boards, &read);
+        let api = api(&root.table_or_empty("api"));
+        Some(Config {
+            agent,
+            pools: pools.into_iter().collect::<Option<_>>()?,
+            boards: read.into_iter().collect::<Option<_>>()?,
+            api,
+        })
+    }
+
+    fn pool(&self, section: &Section<'r>) -> Option<Pool> {
+        section.required("url");
+        let url: Option<PoolUrl> = section.parsed("url");
+        let user = section.required("user").filter(|user| {
+            let good = (1..=256).contains(&user.chars().count()) && !user.contains(is_unseen);
+            if !good {
+                section.bad("user", "must be 1 to 256 characters without spaces");
+            }
+            good
+        });
+        let password = self.password(section);
+        let suggest_difficulty = section.number("suggest_difficulty", 1e-6..=1e15);
+        let extranonce_subscribe = section.boolean("extranonce_subscribe").unwrap_or(false);
+        let version_rolling = section.boolean("version_rolling").unwrap_or(true);
+        let url = url?;
+        Some(Pool {
+            extranonce_subscribe: extranonce_subscribe || url.extranonce_subscribe(),
+            url,
+            user: user?.to_owned(),
+            password: password?,
+            suggest_difficulty,
+            version_rolling,
+        })
+    }
+
+    fn password(&self, pool: &Section<'r>) -> Option<Secret> {
+        const KEY: &str = "password";
+        if !pool.has(KEY) {
+            return Some(Secret::new("x"));
+        }
+        if !pool.is_table(KEY) {
+            // A wrong type must not repeat the value, and does not.
+            return usable_secret(pool, KEY, pool.text(KEY)?);
+        }
+        let table = pool.table(KEY, "pool.password")?;
+        match (table.has("file"), table.has("env")) {
+            (true, false) => {
+                let path = self.path(table.text("file")?);
+                match self.env.read(&path, MAX_SECRET_BYTES) {
+                    Ok(text) => usable_secret(&table, "file", text.trim_end_matches(['\r', '\n'])),
+                    Err(error) => {
+                        let path = path.display();
+                        table.bad("file", format!("cannot read {path}: {error}"));
+                        None
+                    }
+                }
+            }
+            (false, true) => {
+                let name = table.text("env")?;
+                let value = self.env.variable(name).filter(|value| !value.is_empty());
+                match value {
+                    Some(value) => usable_secret(&table, "env", &value),
+                    None => {
+                        let message =
+                            format!("the environment variable {name} is not set or empty");
+                        table.bad("env", message);
+                        None
+                    }
+                }
+            }
+            _ => {
+                pool.bad(KEY, "must be text, { file = \"...\" } or { env = \"...\" }");
+                None
+            }
+        }
+    }
+
+    fn board(&self, index: usize, section: &Section<'r>) -> Option<Board> {
+        let profile = self.profile(section);
+        section.required("uart");
+        let uart: Option<Uart> = section.parsed("uart");
+        let simulated = uart.as_ref().map(|uart| *uart == Uart::Simulated);
+        let wanted = section.text("control");
+        let control = match simulated {
+            Some(simulated) if wanted.is_some() || !section.has("control") => {
+                control(section, wanted, simulated)
+            }
+            _ => None,
+        };
+        let serial = section.text("serial").map(|serial| {
+            let good =
+                (1..=64).contains(&serial.chars().count()) && !serial.contains(char::is_control);
+            if !good {
+                section.bad("serial", "must be 1 to 64 printable characters");
+            }
+            serial.to_owned()
+        });
+        let frequency_mhz = section.number("frequency_mhz", 0.0..=10_000.0);
+        if let (Some(profile), Some(mhz)) = (&profile, frequency_mhz)
+            && let Err(problem) = profile.check_frequency("frequency_mhz", mhz)
+        {
+            section.bad("frequency_mhz", format!("{mhz}: {}", problem.reason));
+        }
+        let sim = section.table("sim", "board.sim");
+        if sim.is_some() && simulated == Some(false) {
+            section.bad("sim", "is only for boards with uart = \"sim\"");
+        }
+        let profile = profile?;
+        let sim = simulation(sim.as_ref(), index, &profile);
+        Some(Board {
+            sim: (simulated? && sim.is_some()).then_some(sim?),
+            profile,
+            uart: uart?,
+            control: control?,
+            serial,
+            frequency_mhz,
+        })
+    }
+
+    fn profile(&self, section: &Section<'r>) -> Option<Profile> {
+        let name = section.required("profile")?;
+        let loaded = if Profile::is_path(name) {
+            let path = self.path(name);
+            match self.env.read(&path, MAX_FILE_BYTES) {
+                Ok(text) => Profile::parse(&path.display().to_string(), &text),
+                Err(source) => Err(ProfileError::Read { path, source }),
+            }
+        } else {
+            Profile::builtin(name)
+        };
+        loaded
+            .map_err(|error| section.bad("profile", error.to_string()))
+            .ok()
+    }
+
+    /// A path of the config: relative ones start at its directory.
+    fn path(&self, text: &str) -> PathBuf {
+        self.directory
+            .map_or_else(|| PathBuf::from(text), |directory| directory.join(text))
+    }
+}
+
+fn agent(section: &Section<'_>) -> Agent {
+    let name = section.text("name").unwrap_or("hashwright");
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !(1..=63).contains(&name.len()) || !name.bytes().all(good) {
+        section.bad("name", "must be 1 to 63 letters, digits, `-`, `_` or `.`");
+    }
+    let state_dir = section.text("state_dir").unwrap_or("/var/lib/hashwright");
+    if state_dir.is_empty() {
+        section.bad("state_dir", "must name a directory");
+    }
+    Agent {
+        name: name.to_owned(),
+        state_dir: state_dir.into(),
+    }
+}
+
+fn api(section: &Section<'_>) -> Api {
+    let listen = section
+        .parsed("listen")
+        .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 4029)));
+    if !listen.ip().is_loopback() {
+        let message = format!(
+            "{listen} can be reached by other machines, and the API does not authenticate anybody \
+             yet; use 127.0.0.1:{}, and an SSH tunnel to reach it from elsewhere",
+            listen.port()
+        );
+        section.bad("listen", message);
+    }
+    Api { listen }
+}
+
+/// Who controls a board; `None` is noted.
+fn control(section: &Section<'_>, wanted: Option<&str>, simulated: bool) -> Option<Control> {
+    let message = match (simulated, wanted) {
+        (true, None | Some("sim")) => return Some(Control::Simulated),
+        (false, Some("external")) => return Some(Control::External),
+        (true, Some(_)) => {
+            "a simulated board guards itself; leave control out, or write \"sim\"".to_owned()
+        }
+        (false, None) => {
+            "is missing. This version cannot control power, fans and reset of a board itself. If \
+             something else powers, cools and guards it, write control = \"external\""
+                .to_owned()
+        }
+        (false, Some("sim")) => "\"sim\" is only for boards with uart = \"sim\"".to_owned(),
+        (false, Some(other)) if other == "linux" || other.contains('/') => format!(
+            "\"{other}\" is not supported by this version: use \"external\" only if something \
+             else guards the board"
+        ),
+        (false, Some(other)) => {
+            format!("\"{other}\" is not known; this version supports \"external\"")
+        }
+    };
+    section.bad("control", message);
+    None
+}
+
+fn simulation(section: Option<&Section<'_>>, index: usize, profile: &Profile) -> Option<Sim> {
+    let mut sim = Board::simulated(profile.clone(), index as u64).sim?;
+    let Some(section) = section else {
+        return Some(sim);
+    };
+    let zero_bits = 32 + u64::from(profile.chain.ticket_difficulty.ilog2());
+    if let Some(bits) = section.integer("scale_bits", 0..=zero_bits - 1) {
+        sim.scale_bits = u8::try_from(bits).ok()?;
+    }
+    if let Some(seed) = section.integer("seed", 0..=i64::MAX.unsigned_abs()) {
+        sim.seed = seed;
+    }
+    if let Some(probability) = section.number("lost_bytes", 0.0..=0.1) {
+        sim.lost_bytes = probability;
+    }
+    if let Some(probability) = section.number("flipped_bytes", 0.0..=0.1) {
+        sim.flipped_bytes = probability;
+    }
+    Some(sim)
+}
+
+/// Two boards on one serial line would garble each other's frames.
+fn no_shared_ports(sections: &[Section<'_>], boards: &[Option<Board>]) {
+    let mut taken = HashMap::new();
+    for (index, board) in boards.iter().enumerate() {
+        let Some(board) = board.as_ref().filter(|board| board.uart != Uart::Simulated) else {
+            continue;
+        };
+        if let Some(first) = taken.insert(board.uart.to_string(), index) {
+            let message = format!("{} is already used by board[{first}]", board.uart);
+            sections[index].bad("uart", message);
+        }
+    }
+}
+
+/// A secret that can go over the wire; `None` is noted, without the secret.
+fn usable_secret(section: &Section<'_>, key: &str, text: &str) -> Option<Secret> {
+    if text.len() > 512 || text.contains(char::is_control) {
+        section.bad(
+            key,
+            "the password must be one line of at most 512 characters",
+        );
+        return None;
+    }
+    Some(Secret::new(text))
+}
+
+fn is_unseen(c: char) -> bool {
+    c.is_whitespace() || c.is_control()
+}
