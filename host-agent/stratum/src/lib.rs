@@ -1,1 +1,24 @@
-//! Upstream sessions: Stratum V1 as a pure state machine, and a tokio TCP transport
+//! Upstream sessions: where jobs come from and shares go to.
+//!
+//! [`v1::Session`] is Stratum V1 as a deterministic state machine: it has no sockets and reads
+//! no clock; bytes, shares and the time go in, messages, jobs and events come out.
+//! [`transport`] is the thin tokio task around it that moves bytes and time and decides nothing.
+//!
+//! ```text
+//! pool ── bytes ──▶ Session ── Job ──▶ miner
+//!      ◀─ message ─    │    ◀── Share ──
+//!                      └── events, statistics ──▶ state tree
+//! ```
+//!
+//! Not supported: TLS, Stratum V2 and getblocktemplate. [`PoolUrl`] recognises their URLs and
+//! says so.
+
+pub mod sequence;
+pub mod text;
+pub mod transport;
+pub mod url;
+pub mod v1;
+
+pub use sequence::Sequence;
+pub use text::Secret;
+pub use url::{PoolUrl, UrlError};

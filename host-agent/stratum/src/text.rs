@@ -1,0 +1,129 @@
+//! Text that crosses the border: secrets that must not leak into logs, words of a pool that
+//! must not disturb a terminal, and hexadecimal.
+
+use std::fmt;
+
+/// A password. Its text is left out of `Debug`, and there is no `Display`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the wire only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// Makes a pool's words fit to show: control characters, which could steer a terminal or
+/// break a log line, become spaces, and all behind `max` characters is cut.
+#[must_use]
+pub fn presentable(text: &str, max: usize) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(max)
+        .map(|c| if is_disturbing(c) { ' ' } else { c })
+        .collect();
+    if text.chars().nth(max).is_some() {
+        shown.push('…');
+    }
+    shown.trim().to_owned()
+}
+
+/// Control characters, and those that turn the direction of the text around them.
+fn is_disturbing(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Bytes from pairs of hexadecimal digits; `None` if anything else is in it.
+pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let (pairs, []) = digits.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    pairs
+        .iter()
+        .map(|[high, low]| Some(hex_digit(*high)? << 4 | hex_digit(*low)?))
+        .collect()
+}
+
+/// A number from one to eight hexadecimal digits.
+pub(crate) fn u32_from_hex(digits: &str) -> Option<u32> {
+    let plain = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    u32::from_str_radix(digits, 16).ok().filter(|_| plain)
+}
+
+/// Lower-case hexadecimal digits of bytes.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(*byte)])
+        .collect()
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_show_in_debug_output() {
+        assert!(!format!("{:?}", Secret::new("hunter2")).contains("hunter2"));
+    }
+
+    #[test]
+    fn control_characters_become_spaces_and_long_text_is_cut() {
+        assert_eq!(presentable("a\x1b[2Jb\nc", 80), "a [2Jb c");
+        assert_eq!(presentable("abcdef", 3), "abc…");
+        assert_eq!(presentable("abc", 3), "abc");
+    }
+
+    #[test]
+    fn odd_or_foreign_digits_are_no_bytes() {
+        assert_eq!(from_hex(""), Some(vec![]));
+        assert_eq!(from_hex("0aFf"), Some(vec![0x0a, 0xff]));
+        assert_eq!(from_hex("abc"), None);
+        assert_eq!(from_hex("+1"), None);
+        assert_eq!(from_hex("zz"), None);
+    }
+
+    #[test]
+    fn signs_and_empty_text_are_no_numbers() {
+        assert_eq!(u32_from_hex("1fffe000"), Some(0x1fff_e000));
+        assert_eq!(u32_from_hex("0"), Some(0));
+        assert_eq!(u32_from_hex("+1"), None);
+        assert_eq!(u32_from_hex(""), None);
+        assert_eq!(u32_from_hex("100000000"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn hex_comes_back(bytes: Vec<u8>) {
+            prop_assert_eq!(from_hex(&to_hex(&bytes)), Some(bytes));
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The tokio task around a session: it opens connections, moves bytes and time, and decides
+//! nothing. A share that comes in is on the socket before anything else is looked at.
+
+use std::future::{Future, pending};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mining::{Job, Share};
+use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tracing::{debug, info, trace, warn};
+
+use crate::v1::{Action, Event, Reason, Session, Stats};
+
+/// A byte stream to a pool.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Opens byte streams to pools. Tests put in-memory pipes in its place.
+pub trait Connector: Send + Sync {
+    /// Opens a stream to a host name or address.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the connection from coming about.
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> impl Future<Output = io::Result<Box<dyn Stream>>> + Send;
+}
+
+/// Plain TCP, without delay for small packets and with keepalive.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpConnector {
+    /// For each address of the host; default 5 s.
+    pub connect_timeout: Duration,
+}
+
+impl Default for TcpConnector {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Connector for TcpConnector {
+    async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        let addresses = timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host((host, port)))
+            .await
+            .map_err(|_| io::Error::other(format!("no answer from DNS about {host}")))??;
+        let mut failure = None;
+        for address in addresses.take(MAX_ADDRESSES) {
+            match timeout(self.connect_timeout, open(address)).await {
+                Ok(Ok(stream)) => return Ok(Box::new(stream)),
+                Ok(Err(error)) => failure = Some(error),
+                Err(_) => failure = Some(io::ErrorKind::TimedOut.into()),
+            }
+        }
+        Err(failure.unwrap_or_else(|| io::Error::other(format!("{host} has no address"))))
+    }
+}
+
+/// The ends of a session that the rest of the program holds on to.
+#[derive(Debug)]
+pub struct Channels {
+    /// Shares from the miner.
+    pub shares: mpsc::Receiver<Share>,
+    /// The job to work on; `None` if there is none.
+    pub jobs: watch::Sender<Option<Arc<Job>>>,
+    /// What happens. A receiver that does not keep up loses events, never delays a share.
+    pub events: mpsc::Sender<Event>,
+    /// Counters, after every change.
+    pub stats: watch::Sender<Stats>,
+}
+
+/// Runs a session until `stop` completes, and gives it back.
+///
+/// `epoch` is the zero of the clock on which jobs carry their time of arrival; it must be
+/// the same for all tasks of the program. If all senders of shares are gone, the session
+/// goes on without.
+pub async fn run(
+    session: Session,
+    connector: impl Connector,
+    channels: Channels,
+    epoch: Instant,
+    stop: impl Future<Output = ()>,
+) -> Session {
+    let mut task = Task {
+        pool: session.config().url.to_string(),
+        session,
+        connector: &connector,
+        channels,
+        epoch,
+        miner_gone: false,
+        connecting: None,
+        stream: None,
+        writing: None,
+        buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+    };
+    tokio::pin!(stop);
+    task.session.start(task.now());
+    loop {
+        task.settle();
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            () = task.step() => {}
+        }
+    }
+    task.session.stop(task.now());
+    task.settle();
+    task.session
+}
+
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses of a host that are tried; more would take longer than the next retry.
+const MAX_ADDRESSES: usize = 4;
+/// A pool that takes no data for so long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Keepalive as ESP-Miner has it: first probe after a minute, then every 10 s, dead after 3.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
+const READ_BUFFER: usize = 16 * 1024;
+
+type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
+
+struct Task<'a, C> {
+    pool: String,
+    session: Session,
+    connector: &'a C,
+    channels: Channels,
+    epoch: Instant,
+    miner_gone: bool,
+    connecting: Option<Connecting<'a>>,
+    stream: Option<Open>,
+    writing: Option<Writing>,
+    buffer: Box<[u8]>,
+}
+
+struct Open {
+    reader: ReadHalf<Box<dyn Stream>>,
+    writer: WriteHalf<Box<dyn Stream>>,
+}
+
+/// A message on its way into the socket.
+struct Writing {
+    message: Vec<u8>,
+    written: usize,
+    deadline: Instant,
+}
+
+impl<'a, C: Connector> Task<'a, C> {
+    fn now(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.epoch)
+    }
+
+    /// Does all that the session asks for and passes on what it tells.
+    fn settle(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            self.connecting = None;
+            self.stream = None;
+            self.writing = None;
+            if let Action::Connect { host, port } = action {
+                debug!(pool = self.pool, host, port, "connecting");
+                let connector = self.connector;
+                self.connecting = Some(Box::pin(
+                    async move { connector.connect(&host, port).await },
+                ));
+            }
+        }
+        while let Some(event) = self.session.poll_event() {
+            log(&self.pool, &event);
+            match &event {
+                Event::Job(job) => {
+                    self.channels.jobs.send_replace(Some(Arc::clone(job)));
+                }
+                Event::NoJob => {
+                    self.channels.jobs.send_replace(None);
+                }
+                _ => {}
+            }
+            // Counters do not depend on events, so a slow reader loses nothing for good.
+            if self.channels.events.try_send(event).is_err() {
+                trace!(pool = self.pool, "nobody took an event");
+            }
+        }
+        let stats = self.session.stats();
+        self.channels.stats.send_if_modified(|old| {
+            let changed = *old != stats;
+            *old = stats;
+            changed
+        });
+        if self.writing.is_none()
+            && self.stream.is_some()
+            && let Some(message) = self.session.poll_transmit()
+        {
+            trace!(pool = self.pool, line = loggable(&message), "sent");
+            self.writing = Some(Writing {
+                message,
+                written: 0,
+                deadline: Instant::now() + WRITE_TIMEOUT,
+            });
+        }
+    }
+
+    /// Waits for one thing to happen and tells the session. May be dropped at any moment.
+    async fn step(&mut self) {
+        let due = self
+            .session
+            .poll_timeout()
+            .and_then(|due| self.epoch.checked_add(due));
+        let (reader, writer) = match &mut self.stream {
+            Some(open) => (Some(&mut open.reader), Some(&mut open.writer)),
+            None => (None, None),
+        };
+        // Messages out come first, then shares: nothing may stand between a share and the
+        // socket. Deadlines are looked at in every round, however much there is to read.
+        tokio::select! {
+            biased;
+            wrote = write(writer, self.writing.as_mut()) => {
+                self.writing = None;
+                if let Err(reason) = wrote {
+                    self.lost(reason);
+                }
+            }
+            share = self.channels.shares.recv(), if !self.miner_gone => match share {
+                Some(share) => {
+                    let now = self.now();
+                    if let Err(refusal) = self.session.submit(now, share) {
+                        debug!(pool = self.pool, %refusal, "share not sent");
+                    }
+                }
+                None => self.miner_gone = true,
+            },
+            opened = opening(self.connecting.as_mut()) => self.opened(opened),
+            read = read(reader, &mut self.buffer) => match read {
+                Ok(bytes) => {
+                    trace!(pool = self.pool, bytes = bytes.len(), "received");
+                    let now = Instant::now().saturating_duration_since(self.epoch);
+                    self.session.handle_bytes(now, bytes);
+                }
+                Err(reason) => self.lost(reason),
+            },
+            () = until(due) => {}
+        }
+        let now = self.now();
+        if self.session.poll_timeout().is_some_and(|due| due <= now) {
+            self.session.handle_timeout(now);
+        }
+    }
+
+    fn opened(&mut self, opened: io::Result<Box<dyn Stream>>) {
+        self.connecting = None;
+        let now = self.now();
+        match opened {
+            Ok(stream) => {
+                let (reader, writer) = tokio::io::split(stream);
+                self.stream = Some(Open { reader, writer });
+                self.session.connected(now);
+            }
+            Err(error) => {
+                let reason = Reason::ConnectFailed(error.to_string());
+                self.session.disconnected(now, reason);
+            }
+        }
+    }
+
+    fn lost(&mut self, reason: Reason) {
+        self.stream = None;
+        self.writing = None;
+        let now = self.now();
+        self.session.disconnected(now, reason);
+    }
+}
+
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(&stream, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(&stream, KEEPALIVE_PROBES)?;
+    Ok(stream)
+}
+
+/// Writes the rest of a message; goes on where it was when dropped and called again.
+async fn write(
+    writer: Option<&mut WriteHalf<Box<dyn Stream>>>,
+    writing: Option<&mut Writing>,
+) -> Result<(), Reason> {
+    let (Some(writer), Some(writing)) = (writer, writing) else {
+        return pending().await;
+    };
+    let deadline = writing.deadline;
+    let whole = async {
+        while let Some(rest) = writing.message.get(writing.written..)
+            && !rest.is_empty()
+        {
+            match writer.write(rest).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                bytes => writing.written += bytes,
+            }
+        }
+        writer.flush().await
+    };
+    match timeout_at(deadline, whole).await {
+        Ok(result) => result.map_err(|error| Reason::Io(error.to_string())),
+        Err(_) => Err(Reason::WriteTimeout(WRITE_TIMEOUT)),
+    }
+}
+
+async fn read<'b>(
+    reader: Option<&mut ReadHalf<Box<dyn Stream>>>,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], Reason> {
+    let Some(reader) = reader else {
+        return pending().await;
+    };
+    match reader.read(buffer).await {
+        Ok(0) => Err(Reason::PeerClosed),
+        Ok(bytes) => Ok(buffer.get(..bytes).unwrap_or_default()),
+        Err(error) => Err(Reason::Io(error.to_string())),
+    }
+}
+
+async fn opening(connecting: Option<&mut Connecting<'_>>) -> io::Result<Box<dyn Stream>> {
+    match connecting {
+        Some(connecting) => connecting.await,
+        None => pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
+}
+
+/// A line to the pool as logs may have it: authorize carries the password.
+fn loggable(message: &[u8]) -> String {
+    let text = String::from_utf8_lossy(message);
+    if text.contains("mining.authorize") {
+        "mining.authorize, with user and password".to_owned()
+    } else {
+        text.trim_end().to_owned()
+    }
+}
+
+fn log(pool: &str, event: &Event) {
+    match event {
+        Event::Connected { host, port } => info!(pool, host, port, "connected"),
+        Event::Subscribed { resumed } => info!(pool, resumed, "subscribed"),
+        Event::Authorized => info!(pool, "authorised"),
+        Event::Job(job) => debug!(pool, job = job.id, generation = job.generation, "job"),
+        Event::NoJob => info!(pool, "no job"),
+        Event::Difficulty(difficulty) => info!(pool, difficulty, "difficulty set"),
+        Event::VersionMask(mask) => info!(pool, mask = format!("{mask:08x}"), "version mask set"),
+        Event::ShareAccepted(receipt) => {
+            debug!(pool, difficulty = receipt.difficulty, latency = ?receipt.latency, "share accepted");
+        }
+        Event::ShareRejected {
+            receipt,
+            kind,
+            text,
+        } => {
+            warn!(pool, job = receipt.share.job.id, %kind, text, "share rejected");
+        }
+        Event::ShareUnconfirmed(share) => warn!(pool, job = share.job.id, "share not answered"),
+        Event::ShareDropped { share, refusal } => {
+            debug!(pool, job = share.job.id, %refusal, "share dropped");
+        }
+        Event::Message(text) => info!(pool, text, "message from the pool"),
+        Event::RedirectRefused { host } => {
+            warn!(
+                pool,
+                host, "the pool wants us to go to a foreign host; staying"
+            );
+        }
+        Event::Learnt(what) => info!(pool, what, "learnt about the pool"),
+        Event::Disconnected { reason, retry_in } => {
+            warn!(pool, %reason, ?retry_in, "disconnected");
+        }
+    }
+}

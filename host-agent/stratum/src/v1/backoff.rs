@@ -1,0 +1,72 @@
+//! How long to wait before the next attempt to connect: exponential, with a cap, and with
+//! jitter so that a farm does not come back to a pool all at once.
+
+use std::time::Duration;
+
+/// Doubles the wait with every failure.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    shortest: Duration,
+    longest: Duration,
+    failures: u32,
+    rng: fastrand::Rng,
+}
+
+impl Backoff {
+    pub(crate) fn new(shortest: Duration, longest: Duration, seed: u64) -> Self {
+        Self {
+            shortest,
+            longest: longest.max(shortest),
+            failures: 0,
+            rng: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// The wait after one more failure: between half and all of `shortest · 2^failures`.
+    pub(crate) fn next(&mut self) -> Duration {
+        let doubled = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        let full = self.shortest.saturating_mul(doubled).min(self.longest);
+        self.failures = (self.failures + 1).min(31);
+        full.mul_f64(0.5 + 0.5 * self.rng.f64())
+    }
+
+    /// The connection proved good: the next wait is a short one again.
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_cap_and_start_over() {
+        let second = Duration::from_secs(1);
+        let mut backoff = Backoff::new(second, 60 * second, 7);
+        for full in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+            let wait = backoff.next();
+            assert!(
+                wait >= full * second / 2 && wait <= full * second,
+                "{wait:?}"
+            );
+        }
+        backoff.reset();
+        assert!(backoff.next() <= second);
+    }
+
+    #[test]
+    fn miners_with_different_seeds_come_back_at_different_times() {
+        let wait =
+            |seed| Backoff::new(Duration::from_secs(10), Duration::from_secs(60), seed).next();
+        assert_ne!(wait(1), wait(2));
+        assert_eq!(wait(1), wait(1));
+    }
+
+    #[test]
+    fn hundreds_of_failures_do_no_harm() {
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60), 0);
+        let last = (0..200).map(|_| backoff.next()).last();
+        assert!(last <= Some(Duration::from_secs(60)));
+    }
+}
