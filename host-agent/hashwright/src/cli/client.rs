@@ -193,7 +193,11 @@ fn endpoint(url: &str) -> Result<String, ClientError> {
 }
 
 fn unreachable_agent(url: &str, error: &WsHandshakeError) -> ClientError {
-    let (url, reason) = (url.to_owned(), error.to_string());
+    let url = url.to_owned();
+    let reason = match error {
+        WsHandshakeError::Io(error) => error.to_string(),
+        other => other.to_string(),
+    };
     match error {
         WsHandshakeError::Rejected { .. }
         | WsHandshakeError::Redirected { .. }

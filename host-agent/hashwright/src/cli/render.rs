@@ -181,7 +181,7 @@ pub fn pools(pools: &[PoolStatus]) -> String {
         if let Some(problem) = &pool.problem {
             lines.push(format!("! pool {index}: {}", format::plain(problem, LINE)));
         }
-        for reject in &pool.reject_reasons {
+        for reject in pool.reject_reasons.iter().filter(|reject| reject.count > 0) {
             let (count, reason) = (reject.count, cell(&reject.reason));
             let text = format::plain(&reject.text, LINE);
             lines.push(format!(

@@ -6,6 +6,7 @@ pub struct Column {
     title: &'static str,
     right: bool,
     rank: u8,
+    least: usize,
 }
 
 impl Column {
@@ -15,6 +16,7 @@ impl Column {
             title,
             right: false,
             rank: 0,
+            least: 0,
         }
     }
 
@@ -24,6 +26,7 @@ impl Column {
             title,
             right: true,
             rank: 0,
+            least: 0,
         }
     }
 
@@ -31,6 +34,13 @@ impl Column {
     #[must_use]
     pub const fn gives_way(mut self, rank: u8) -> Self {
         self.rank = rank;
+        self
+    }
+
+    /// The least width of the column, characters, so that changing cells do not move the others.
+    #[must_use]
+    pub const fn at_least(mut self, width: usize) -> Self {
+        self.least = width;
         self
     }
 }
@@ -108,16 +118,13 @@ impl Table {
     }
 
     fn column_width(&self, column: usize) -> usize {
-        let cells = self
-            .rows
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(String::as_str);
-        cells
-            .chain([self.columns[column].title])
-            .map(|c| c.chars().count())
-            .max()
-            .unwrap_or(0)
+        let Column { title, least, .. } = self.columns[column];
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        let widest = cells
+            .map(String::as_str)
+            .chain([title])
+            .map(|cell| cell.chars().count());
+        widest.max().unwrap_or(0).max(least)
     }
 }
 
@@ -140,6 +147,13 @@ mod tests {
     fn columns_line_up_by_characters() {
         let expected = ["name   chips  note", "gamma      1  ± fine", "s19      114"];
         assert_eq!(sample().lines(None), expected);
+    }
+
+    #[test]
+    fn a_column_keeps_its_least_width() {
+        let mut table = Table::new([Column::right("rate").at_least(8), Column::left("uart")]);
+        table.push(["0".to_owned(), "sim".to_owned()]);
+        assert_eq!(table.lines(None), ["    rate  uart", "       0  sim"]);
     }
 
     #[test]

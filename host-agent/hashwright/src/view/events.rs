@@ -118,8 +118,9 @@ impl Watcher {
 impl Board {
     fn observe(&mut self, now: &BoardStatus, told: &mut Teller) {
         let name = format!("board {} ({})", now.index, plain(&now.model));
-        if self.chips_found != now.chips_found {
-            self.chips_found = now.chips_found;
+        let found_before = std::mem::replace(&mut self.chips_found, now.chips_found);
+        // A board that starts again goes through zero, which says nothing yet.
+        if found_before != now.chips_found && now.chips_found > 0 {
             let complete = now.chips_found >= now.chips_expected;
             let mood = if complete { Mood::Good } else { Mood::Bad };
             let (found, expected) = (now.chips_found, now.chips_expected);
@@ -166,8 +167,9 @@ impl Pool {
         let name = format!("pool {} ({})", now.index, plain(&now.url));
         let state_changed = replace(&mut self.state, &now.state);
         let active_changed = replace(&mut self.active, &now.active);
-        if (state_changed || active_changed) && !now.state.is_empty() {
-            let role = if now.active { "" } else { ", not in use" };
+        let taken = active_changed && now.active;
+        if (state_changed || taken) && !now.state.is_empty() {
+            let role = if taken { ", now in use" } else { "" };
             told.tell(
                 mood_of(&now.state),
                 format!("{name}: {}{role}", plain(&now.state)),

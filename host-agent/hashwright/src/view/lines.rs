@@ -32,7 +32,7 @@ impl Progress {
         if now >= due {
             self.summary_at = Some(now + SUMMARY_EVERY);
             lines.push(format!(
-                "{}  {}",
+                "{}   {}",
                 time(snapshot.system.uptime_s),
                 summary(snapshot)
             ));
@@ -106,7 +106,11 @@ pub async fn write_lines(
 }
 
 fn line(event: &Event) -> String {
-    let mark = if event.mood == Mood::Bad { "! " } else { "  " };
+    let mark = if event.mood == Mood::Bad {
+        " ! "
+    } else {
+        "   "
+    };
     format!("{}{mark}{}", time(event.at_s), event.text)
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ratatui::Frame;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
@@ -21,6 +21,9 @@ const EVENTS_SHOWN: usize = 3;
 
 /// The longest name of the miner or URL of a pool shown, characters.
 const LONGEST: usize = 44;
+
+/// The widest hashrate with its deviation, characters: `1.07 ± 0.05 TH/s`.
+const RATE_WIDTH: usize = 16;
 
 /// Everything that the view shows.
 #[derive(Clone, Debug, Default)]
@@ -51,14 +54,11 @@ impl Screen {
     /// Draws the whole screen.
     pub fn draw(&self, frame: &mut Frame<'_>) {
         let area = frame.area();
-        let (width, height) = (usize::from(area.width), usize::from(area.height));
-        frame.render_widget(Paragraph::new(self.lines(width, height)), area);
-        if height > 1 {
-            let hint = "q quit".to_owned();
-            let x = area.width.saturating_sub(hint.len() as u16 + 1);
-            let hint_area = Rect::new(x, area.bottom() - 1, area.width - x, 1);
-            frame.render_widget(Line::from(Span::styled(hint, self.dim())), hint_area);
-        }
+        let [body, footer] =
+            Layout::vertical([Constraint::Min(0), Constraint::Length(1)]).areas(area);
+        let (width, height) = (usize::from(body.width), usize::from(body.height));
+        frame.render_widget(Paragraph::new(self.lines(width, height)), body);
+        frame.render_widget(Line::styled("q quit ", self.dim()).right_aligned(), footer);
     }
 
     fn lines(&self, width: usize, height: usize) -> Vec<Line<'static>> {
@@ -68,18 +68,18 @@ impl Screen {
         lines.push(Line::default());
 
         // What stands below the tables has its place first, the tables share the rest.
-        let below = 2 + EVENTS_SHOWN + 1;
+        let below = 2 + EVENTS_SHOWN;
         let room = height.saturating_sub(lines.len() + below + 1);
         let pools = snapshot.pools.len().min(3);
-        let board_room = room.saturating_sub(pools + 1).max(2);
+        let board_room = room.saturating_sub(pools + 1).max(3);
         lines.extend(self.boards(&snapshot.boards, width, board_room));
         lines.push(Line::default());
-        let pool_room = height.saturating_sub(lines.len() + below).max(2);
+        let pool_room = height.saturating_sub(lines.len() + below).max(3);
         lines.extend(self.pools(&snapshot.pools, width, pool_room));
         lines.push(self.counters(&snapshot.miner));
         lines.push(Line::default());
 
-        let free = height.saturating_sub(lines.len() + 1);
+        let free = height.saturating_sub(lines.len());
         let skipped = self.events.len().saturating_sub(free);
         lines.extend(
             self.events
@@ -125,13 +125,20 @@ impl Screen {
             ("1 min", rates.m1),
             ("10 min", rates.m10),
         ];
-        let mut spans = Vec::new();
+        let mut lines: Vec<Line<'static>> = Vec::new();
         for (window, rate) in windows {
-            if !spans.is_empty() {
-                spans.push(Span::raw("   "));
+            // A fixed width keeps the numbers in place while they change.
+            let spans = [
+                Span::styled(format!("{window} "), self.dim()),
+                Span::styled(format!("{:<RATE_WIDTH$}", format::rate(rate)), self.bold()),
+            ];
+            match lines.last_mut() {
+                Some(line) if line.width() + 2 + window.len() + RATE_WIDTH < width => {
+                    line.push_span("  ");
+                    line.extend(spans);
+                }
+                _ => lines.push(Line::from_iter(spans)),
             }
-            spans.push(Span::styled(format!("{window} "), self.dim()));
-            spans.push(Span::styled(format::rate(rate), self.bold()));
         }
         let now = if rates.m1.hps > 0.0 {
             rates.m1.hps
@@ -145,17 +152,18 @@ impl Screen {
             format::percent(now, miner.expected_hps),
             format::hashrate(miner.expected_hps)
         )));
-        vec![Line::from(spans), Line::from(bar)]
+        lines.push(Line::from(bar));
+        lines
     }
 
     fn boards(&self, boards: &[BoardStatus], width: usize, room: usize) -> Vec<Line<'static>> {
         let mut table = Table::new([
             Column::left("board"),
             Column::right("chips").gives_way(2),
-            Column::left("state"),
-            Column::left("clock").gives_way(3),
-            Column::right("rate, 1 min"),
-            Column::right("HW err").gives_way(1),
+            Column::left("state").at_least(7),
+            Column::left("clock").gives_way(1).at_least(7),
+            Column::right("1 min").at_least(9),
+            Column::right("HW err").gives_way(3),
             Column::right("dup").gives_way(4),
             Column::left("uart").gives_way(5),
         ]);
@@ -165,7 +173,7 @@ impl Screen {
                 format!("{}/{}", board.chips_found, board.chips_expected),
                 format::plain(&board.state, 10),
                 clock(board),
-                format::rate(board.hashrate.m1),
+                format::hashrate(board.hashrate.m1.hps),
                 board.nonces.hardware_errors.to_string(),
                 board.nonces.duplicates.to_string(),
                 format::plain(&board.uart, 16),
@@ -181,13 +189,14 @@ impl Screen {
     fn pools(&self, pools: &[PoolStatus], width: usize, room: usize) -> Vec<Line<'static>> {
         let mut table = Table::new([
             Column::left("pool"),
-            Column::left("state"),
-            Column::right("difficulty").gives_way(2),
-            Column::left("job").gives_way(4),
+            Column::left("state").at_least(9),
+            Column::right("diff").gives_way(2).at_least(6),
+            Column::left("job").gives_way(3).at_least(8),
             Column::right("accepted"),
             Column::right("rejected").gives_way(1),
-            Column::right("answer").gives_way(3),
+            Column::right("answer").gives_way(4),
         ]);
+        let name_width = (width / 4).clamp(12, 26);
         for pool in pools {
             let active = if pool.active { '*' } else { ' ' };
             // The scheme says little here, and the room is short.
@@ -196,7 +205,7 @@ impl Screen {
                 .split_once("://")
                 .map_or(pool.url.as_str(), |(_, host)| host);
             table.push([
-                format!("{}{active}{}", pool.index, format::plain(url, 28)),
+                format!("{}{active}{}", pool.index, format::plain(url, name_width)),
                 format::plain(&pool.state, 10),
                 format::difficulty(pool.difficulty),
                 format::plain(pool.job_id.as_deref().unwrap_or("–"), 10),
@@ -310,7 +319,7 @@ impl Screen {
 fn clock(board: &BoardStatus) -> String {
     let (now, target) = (board.frequency_mhz, board.target_mhz);
     if target > 0.0 && now < 0.995 * target {
-        let (full, empty) = bar_cells(now / target, 8);
+        let (full, empty) = bar_cells(now / target, 5);
         format!(
             "{}{} {now:.0}/{target:.0} MHz",
             "█".repeat(full),
