@@ -1,0 +1,666 @@
+//! One virtual chip: its registers, its address, and what it is hashing. It knows nothing of bytes or lines; the chain hands
+//! it frames and asks it to run up to a crystal tick.
+
+use std::sync::Arc;
+
+use crate::{
+    clock::Clock,
+    frame::{Reply, Target, is_long},
+    job::{Job, MidstateCache, Ticket},
+    report::{ChipReport, Notice},
+    rng::mix,
+    silicon::{BaudControl, CRYSTAL_HZ, IdLayout, RESET_BAUD, Silicon, Walk},
+    sweep::{Axis, Hit, Sweep},
+};
+
+/// Register numbers that do something here; all others only keep their value.
+mod reg {
+    pub(super) const CHIP_ID: u8 = 0x00;
+    pub(super) const HASHRATE: u8 = 0x04;
+    pub(super) const PLL: u8 = 0x08;
+    pub(super) const NONCE_OFFSET: u8 = 0x0C;
+    pub(super) const SWEEP: u8 = 0x10;
+    pub(super) const TICKET: u8 = 0x14;
+    pub(super) const MISC: u8 = 0x18;
+    pub(super) const ORDERED_CLOCK: u8 = 0x20;
+    pub(super) const FAST_UART: u8 = 0x28;
+    pub(super) const CORE: u8 = 0x3C;
+    pub(super) const ERRORS: u8 = 0x4C;
+    pub(super) const CLOCK_ORDER_0: u8 = 0x80;
+    pub(super) const CLOCK_ORDER_1: u8 = 0x84;
+    pub(super) const DOMAIN_HASHES: u8 = 0x88;
+    pub(super) const TOTAL_HASHES: u8 = 0x8C;
+    pub(super) const CLEARABLE_HASHES: u8 = 0x90;
+    pub(super) const ROLLING: u8 = 0xA4;
+    pub(super) const SOFT_RESET: u8 = 0xA8;
+    pub(super) const SENSOR: u8 = 0xB0;
+    pub(super) const TEMPERATURE: u8 = 0xB4;
+    pub(super) const AUTO_WORK: u8 = 0xC4;
+}
+
+/// Ticks that a real sweep runs beyond register 0x10: 109 to 132 were measured on BM1370.
+const OVERRUN_TICKS: std::ops::RangeInclusive<u64> = 109..=132;
+
+/// How long a BM1368 temperature conversion takes. Only known: drivers wait 15 s between polls.
+const CONVERSION_TICKS: u64 = 10 * CRYSTAL_HZ;
+
+/// Whether commands pass through a chip, and what it answers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relay {
+    /// Out of reset: relays everything, counts as address 0.
+    Fresh,
+    /// After chain inactive: keeps everything to itself and waits for an address.
+    Waiting,
+    /// Holds an address and relays.
+    Addressed,
+}
+
+/// One chip.
+#[derive(Debug)]
+pub(crate) struct ChipState {
+    silicon: &'static Silicon,
+    index: u16,
+    chain_len: u16,
+    scale_bits: u8,
+    overrun: u64,
+    celsius: f64,
+
+    registers: Box<[u32; 256]>,
+    pub(crate) relay: Relay,
+    pub(crate) address: u8,
+    pub(crate) baud: u32,
+    /// BM1372/73: 3 Mbaud until the reset line says otherwise.
+    latched: bool,
+    auto_work_cleared: bool,
+    /// BM1397: clock-order words written so far.
+    clock_order: u8,
+    cores_enabled: bool,
+    clock: Result<Clock, Notice>,
+    job: Option<Arc<Job>>,
+    ticket: Ticket,
+    sweep: Option<Sweep>,
+    converted_at: Option<u64>,
+
+    /// Hash clocks done before `counted_tick`.
+    clocks_done: u64,
+    counted_tick: u64,
+    /// Part of a clock not counted yet, in units of 1 / the PLL's divider.
+    clock_fraction: u64,
+    clocks_at_clear: u64,
+    pub(crate) stats: Stats,
+}
+
+/// Counters that survive a reset, for the report.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stats {
+    clocks: u64,
+    tested: u64,
+    pub(crate) nonces: u64,
+    pub(crate) repeats: u64,
+    pub(crate) overlaps: u64,
+    pub(crate) sent: u64,
+    pub(crate) lost: u64,
+    jobs: u64,
+    writes: u64,
+    epochs_repeated: u64,
+}
+
+/// A nonce that met the ticket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) tick: u64,
+    pub(crate) chip: u16,
+    pub(crate) reply: Reply,
+    /// Names the header, whatever the chip or job id.
+    pub(crate) header: u64,
+}
+
+impl ChipState {
+    pub(crate) fn new(
+        silicon: &'static Silicon,
+        index: u16,
+        chain_len: u16,
+        scale_bits: u8,
+        seed: u64,
+    ) -> Self {
+        let span = OVERRUN_TICKS.end() - OVERRUN_TICKS.start() + 1;
+        let mut chip = Self {
+            silicon,
+            index,
+            chain_len,
+            scale_bits,
+            overrun: OVERRUN_TICKS.start() + mix(seed, 0x07E2, u64::from(index)) % span,
+            celsius: 50.0,
+            registers: Box::new([0; 256]),
+            relay: Relay::Fresh,
+            address: 0,
+            baud: RESET_BAUD,
+            latched: false,
+            auto_work_cleared: false,
+            clock_order: 0,
+            cores_enabled: false,
+            clock: Err(Notice::PllOff),
+            job: None,
+            ticket: Ticket::new(0, scale_bits),
+            sweep: None,
+            converted_at: None,
+            clocks_done: 0,
+            counted_tick: 0,
+            clock_fraction: 0,
+            clocks_at_clear: 0,
+            stats: Stats::default(),
+        };
+        chip.power_on();
+        chip
+    }
+
+    /// What the reset line does: everything but the statistics starts afresh.
+    pub(crate) fn reset(&mut self, tick: u64) {
+        self.count(tick);
+        self.power_on();
+        self.counted_tick = tick;
+    }
+
+    fn power_on(&mut self) {
+        self.registers.fill(0);
+        self.registers[usize::from(reg::PLL)] = self.silicon.power_on_pll;
+        self.registers[usize::from(reg::MISC)] = self.silicon.power_on_misc;
+        self.relay = Relay::Fresh;
+        self.address = 0;
+        self.baud = RESET_BAUD;
+        self.latched = false;
+        self.auto_work_cleared = false;
+        self.clock_order = 0;
+        self.cores_enabled = false;
+        self.clock = Clock::from_register(self.silicon, self.silicon.power_on_pll);
+        self.job = None;
+        self.ticket = Ticket::new(0, self.scale_bits);
+        self.sweep = None;
+        self.converted_at = None;
+        self.clocks_done = 0;
+        self.clocks_at_clear = 0;
+    }
+
+    /// Whether a command for `target` is for this chip.
+    pub(crate) fn answers_to(&self, target: Target) -> bool {
+        match target {
+            Target::All => true,
+            // The newest chips are spoken to at a quarter of the address they were given.
+            Target::One(address) if self.silicon.walk == Walk::ByPosition => {
+                self.address >> 2 == address
+            }
+            Target::One(address) => self.address == address,
+        }
+    }
+
+    pub(crate) fn take_address(&mut self, address: u8, tick: u64) {
+        self.address = address;
+        self.relay = Relay::Addressed;
+        self.move_start(tick);
+    }
+
+    pub(crate) fn go_inactive(&mut self, tick: u64) {
+        self.address = 0;
+        self.relay = Relay::Waiting;
+        self.move_start(tick);
+    }
+
+    /// Takes a register write at `tick`, up to which the chip has run.
+    pub(crate) fn write(
+        &mut self,
+        register: u8,
+        value: u32,
+        tick: u64,
+        notice: &mut impl FnMut(Notice),
+    ) {
+        self.stats.writes += 1;
+        self.count(tick);
+        let before = std::mem::replace(&mut self.registers[usize::from(register)], value);
+        match register {
+            reg::PLL => {
+                self.clock = Clock::from_register(self.silicon, value);
+                if before != value {
+                    self.clock_fraction = 0;
+                }
+                if let Err(what) = self.clock {
+                    notice(what);
+                }
+                if let (Some(sweep), Ok(clock)) = (&mut self.sweep, self.clock)
+                    && before != value
+                {
+                    sweep.set_clock(clock, tick);
+                }
+            }
+            reg::NONCE_OFFSET if before != value => self.move_start(tick),
+            reg::SWEEP if before != value && value != 0 => {
+                let ticks = self.batch_ticks();
+                if let (Some(sweep), Some(ticks)) = (&mut self.sweep, ticks) {
+                    sweep.set_batch_ticks(ticks, tick);
+                }
+            }
+            reg::TICKET => {
+                self.ticket = Ticket::new(value, self.scale_bits);
+                if 32 + value.count_ones() < u32::from(self.scale_bits) {
+                    notice(Notice::ScaleTooCoarse);
+                }
+            }
+            // A change of the mask starts the versions over.
+            reg::ROLLING if before != value => self.sweep = None,
+            reg::MISC if self.silicon.baud == BaudControl::Misc => {
+                self.baud = baud_of(value >> 8 & 0x1F)
+            }
+            reg::AUTO_WORK => self.auto_work_cleared = value == 0,
+            reg::FAST_UART => self.fast_uart(value),
+            reg::CLOCK_ORDER_0 if self.silicon.walk == Walk::Midstates => self.clock_order |= 1,
+            reg::CLOCK_ORDER_1 if self.silicon.walk == Walk::Midstates => self.clock_order |= 2,
+            reg::ORDERED_CLOCK if self.silicon.walk == Walk::Midstates && value & 1 != 0 => {
+                self.clock_order |= 4
+            }
+            reg::CORE => self.core_word(value),
+            reg::SOFT_RESET => {
+                // What it resets is unpublished; every driver repeats misc control and the core words after it.
+                self.registers[usize::from(reg::MISC)] = self.silicon.power_on_misc;
+                self.cores_enabled = false;
+            }
+            reg::CLEARABLE_HASHES if value == 0 => self.clocks_at_clear = self.clocks_done,
+            reg::SENSOR if value == 0x1002_0000 => {
+                self.converted_at = Some(tick.saturating_add(CONVERSION_TICKS))
+            }
+            _ => {}
+        }
+        self.refresh(tick);
+    }
+
+    /// The reply to a register read.
+    pub(crate) fn read(&mut self, register: u8, tick: u64) -> Reply {
+        self.count(tick);
+        let value = self.value(register, tick);
+        Reply::register(
+            self.long(register == reg::CHIP_ID),
+            value,
+            self.address,
+            register,
+        )
+    }
+
+    /// Takes a job: it replaces the current one at once.
+    pub(crate) fn take_job(&mut self, job: Arc<Job>, tick: u64, notice: &mut impl FnMut(Notice)) {
+        self.stats.jobs += 1;
+        self.count(tick);
+        self.job = Some(job);
+        self.sweep = None;
+        if !self.cores_enabled {
+            notice(Notice::JobWithoutCores);
+        }
+        if self.clock.is_err() {
+            notice(Notice::JobWithoutClock);
+        }
+        if self.batch_ticks().is_none() && self.silicon.walk != Walk::Midstates {
+            notice(Notice::JobWithoutSweep);
+        }
+        if !self.reporting() {
+            notice(Notice::JobWithoutReporting);
+        }
+        self.refresh(tick);
+    }
+
+    /// Whether it hashes and would report.
+    pub(crate) fn is_mining(&self) -> bool {
+        self.sweep.is_some() && self.reporting()
+    }
+
+    /// Sets what the die sensor reads.
+    pub(crate) fn set_celsius(&mut self, celsius: f64) {
+        self.celsius = celsius;
+    }
+
+    /// Hashes up to `tick`; returns how often the epoch ended on the way.
+    pub(crate) fn run(
+        &mut self,
+        tick: u64,
+        cache: &mut MidstateCache,
+        found: &mut Vec<Found>,
+    ) -> u64 {
+        self.count(tick);
+        let Some(mut sweep) = self.sweep.take() else {
+            return 0;
+        };
+        let repeats = sweep.repeats;
+        if let Some(job) = self.job.clone() {
+            let reporting = self.reporting();
+            sweep.run(tick, |hit| {
+                if reporting {
+                    self.test(&job, hit, cache, found);
+                }
+            });
+        }
+        let repeats = sweep.repeats - repeats;
+        self.sweep = Some(sweep);
+        self.stats.epochs_repeated += repeats;
+        repeats
+    }
+
+    pub(crate) fn register(&self, register: u8, tick: u64) -> u32 {
+        self.value(register, tick)
+    }
+
+    pub(crate) fn report(&self) -> ChipReport {
+        let stats = self.stats;
+        ChipReport {
+            index: self.index,
+            address: (self.relay == Relay::Addressed).then_some(self.address),
+            baud: self.baud,
+            clock_hz: self.clock.ok().map(Clock::hz),
+            hashing: self.sweep.is_some(),
+            hashes: u128::from(stats.clocks) * u128::from(self.silicon.small_cores),
+            tested: stats.tested,
+            nonces: stats.nonces,
+            repeats: stats.repeats,
+            overlaps: stats.overlaps,
+            sent: stats.sent,
+            lost: stats.lost,
+            jobs: stats.jobs,
+            writes: stats.writes,
+            epochs_repeated: stats.epochs_repeated,
+        }
+    }
+
+    /// Hashes the header of a candidate and reports it if it meets the ticket.
+    fn test(&mut self, job: &Job, hit: Hit, cache: &mut MidstateCache, found: &mut Vec<Found>) {
+        let spot = self.spot(job, hit);
+        self.stats.tested += 1;
+        let nonce = spot.nonce.to_be_bytes();
+        let hash = job.hash_cached(cache, nonce, spot.variant);
+        let Some(margin) = self.ticket.margin(&hash) else {
+            return;
+        };
+        let rolled = self.silicon.walk != Walk::Midstates;
+        let header = mix(job.key(), u64::from(spot.nonce), u64::from(spot.variant));
+        // Sub-cores that share a version for want of mask bits all find the same header.
+        for twin in 0..1 << self.twin_bits() {
+            let id = job.reply_id(
+                self.silicon.ids,
+                spot.low | twin << (self.sub_core_bits() - self.twin_bits()),
+            );
+            let reply = Reply::nonce(
+                self.long(false),
+                nonce,
+                if rolled { margin } else { 0 },
+                id,
+                spot.variant,
+            );
+            self.stats.nonces += 1;
+            found.push(Found {
+                tick: hit.tick,
+                chip: self.index,
+                reply,
+                header,
+            });
+        }
+    }
+
+    /// From a place on the axis to nonce bits, version and the low bits of the id byte.
+    fn spot(&self, job: &Job, hit: Hit) -> Spot {
+        let small_cores = u64::from(self.silicon.small_cores);
+        let (clock, small) = (hit.place / small_cores, (hit.place % small_cores) as u32);
+        let sub_cores = self.silicon.sub_cores;
+        match self.silicon.walk {
+            Walk::Midstates => {
+                let midstates = u64::from(job.midstate_count());
+                let (counter, midstate) = ((clock / midstates) as u32, (clock % midstates) as u8);
+                let nonce =
+                    (small / sub_cores) << 24 | (small % sub_cores) << 22 | counter & 0x3F_FFFF;
+                Spot {
+                    nonce,
+                    variant: u16::from(midstate),
+                    low: midstate,
+                }
+            }
+            walk => {
+                let (core, sub, phase) = if walk == Walk::ByPosition {
+                    // More hashes per clock than cores times sub-cores: the surplus takes further counters.
+                    let layer = small / 128;
+                    (small % 128, layer % sub_cores, layer / sub_cores)
+                } else {
+                    let sub = small % sub_cores;
+                    (small / sub_cores, sub, sub & 1)
+                };
+                let counter = (clock * walk.counters_per_clock()) as u32 + phase;
+                let own = sub & ((sub_cores >> self.twin_bits()) - 1);
+                let version = hit.batch * (sub_cores >> self.twin_bits()) + own;
+                Spot {
+                    nonce: core << 25 | counter & 0x1FF_FFFF,
+                    variant: deposit(version, self.mask()),
+                    low: own as u8,
+                }
+            }
+        }
+    }
+
+    /// Restarts, continues or stops hashing after anything changed.
+    fn refresh(&mut self, tick: u64) {
+        let sweeping =
+            self.silicon.walk == Walk::Midstates || self.registers[usize::from(reg::SWEEP)] != 0;
+        let (Ok(clock), Some(job), true, true) =
+            (self.clock, &self.job, self.cores_enabled, sweeping)
+        else {
+            self.sweep = None;
+            return;
+        };
+        if self.sweep.is_none() {
+            let axis = self.axis(job);
+            self.sweep = Some(Sweep::new(
+                axis,
+                self.start(job),
+                clock,
+                self.batch_ticks(),
+                tick,
+            ));
+        }
+    }
+
+    fn axis(&self, job: &Job) -> Axis {
+        let (clocks, batches) = match self.silicon.walk {
+            Walk::Midstates => (u64::from(job.midstate_count()) << 22, 1),
+            walk => {
+                let versions = 1_u32 << self.mask().count_ones();
+                (
+                    (1 << 25) / walk.counters_per_clock(),
+                    (versions / self.silicon.sub_cores).max(1),
+                )
+            }
+        };
+        Axis {
+            key: job.key(),
+            small_cores: u64::from(self.silicon.small_cores),
+            clocks,
+            batches,
+            // Twins find each other's headers, so that distinct candidates are as many times rarer.
+            block_bits: u32::from(self.scale_bits) + u32::from(self.twin_bits()),
+        }
+    }
+
+    /// Clock on the axis where this chip's batches begin.
+    fn start(&self, job: &Job) -> u64 {
+        let address = u64::from(self.address);
+        let counter = match self.silicon.walk {
+            Walk::Midstates => return (address << 14) * u64::from(job.midstate_count()),
+            Walk::ByAddress => (address >> 1) << 18,
+            Walk::ByOffset => {
+                let offset = self.registers[usize::from(reg::NONCE_OFFSET)];
+                if offset >> 31 == 0 {
+                    0
+                } else {
+                    u64::from(offset & 0xFFFF) << 9
+                }
+            }
+            // Assigned in steps of 16, found in nonces in steps of 256 / chips.
+            Walk::ByPosition => (((address >> 4) * (256 / u64::from(self.chain_len))) & 0xFF) << 17,
+        };
+        counter / self.silicon.walk.counters_per_clock()
+    }
+
+    fn move_start(&mut self, tick: u64) {
+        if let (Some(mut sweep), Some(job)) = (self.sweep.take(), self.job.clone()) {
+            sweep.set_start(self.start(&job), tick);
+            self.sweep = Some(sweep);
+        }
+    }
+
+    /// Length of a batch; none while register 0x10 is zero, and on chips without it.
+    fn batch_ticks(&self) -> Option<u64> {
+        let register = u64::from(self.registers[usize::from(reg::SWEEP)]);
+        (self.silicon.walk != Walk::Midstates && register != 0).then_some(register + self.overrun)
+    }
+
+    /// The 16 version bits the chip may roll; zero until rolling is enabled.
+    fn mask(&self) -> u16 {
+        if self.rolling() {
+            self.registers[usize::from(reg::ROLLING)] as u16
+        } else {
+            0
+        }
+    }
+
+    fn rolling(&self) -> bool {
+        self.registers[usize::from(reg::ROLLING)] & 0x9000_0000 == 0x9000_0000
+    }
+
+    fn sub_core_bits(&self) -> u8 {
+        self.silicon.sub_cores.trailing_zeros() as u8
+    }
+
+    /// Bits of the sub-core number that the mask has no room for.
+    fn twin_bits(&self) -> u8 {
+        if self.silicon.walk == Walk::Midstates {
+            return 0;
+        }
+        self.sub_core_bits()
+            .saturating_sub(self.mask().count_ones() as u8)
+    }
+
+    /// Misc control's top bits; all published values for mining chips share these three.
+    fn reporting(&self) -> bool {
+        self.silicon.ids == IdLayout::High6
+            || self.registers[usize::from(reg::MISC)] & 0xB000_0000 == 0xB000_0000
+    }
+
+    fn long(&self, chip_id: bool) -> bool {
+        is_long(self.silicon.replies, self.rolling(), chip_id)
+    }
+
+    fn fast_uart(&mut self, value: u32) {
+        match self.silicon.baud {
+            BaudControl::Misc => {}
+            BaudControl::FastUart => self.baud = baud_of(value >> 8 & 0xFF),
+            BaudControl::Latched => {
+                if value == 0x8000_0000 && self.auto_work_cleared {
+                    self.latched = true;
+                    self.baud = 3_000_000;
+                } else if !self.latched && value & 0x8000_0000 == 0 {
+                    self.baud = baud_of(value >> 8 & 0xFF);
+                }
+            }
+        }
+    }
+
+    fn core_word(&mut self, value: u32) {
+        // Writes to all cores: 0x8000, then the write bit and the core register, then its value.
+        if value & 0xFFFF_8000 != 0x8000_8000 {
+            return;
+        }
+        let (register, value) = (value >> 8 & 0x7F, value & 0xFF);
+        match self.silicon.walk {
+            Walk::Midstates => {
+                if register == 0 && self.clock_order == 7 {
+                    self.cores_enabled = true;
+                }
+            }
+            _ => {
+                if register == 2 {
+                    self.cores_enabled = value == 0xAA;
+                }
+            }
+        }
+    }
+
+    fn value(&self, register: u8, tick: u64) -> u32 {
+        let stored = self.registers[usize::from(register)];
+        let small_cores = u128::from(self.silicon.small_cores);
+        let units = |clocks: u64| ((u128::from(clocks) * small_cores) >> 32) as u32;
+        match register {
+            reg::CHIP_ID => {
+                u32::from(self.silicon.id) << 16
+                    | u32::from(self.silicon.core_number) << 8
+                    | u32::from(self.address)
+            }
+            reg::HASHRATE if self.silicon.walk == Walk::Midstates => {
+                match (&self.sweep, self.clock) {
+                    (Some(_), Ok(clock)) => ((clock.hz() * f64::from(self.silicon.small_cores)
+                        / f64::from(1 << 20)) as u32)
+                        .min(0x7F_FFFE),
+                    _ => 0,
+                }
+            }
+            // No simulated core errs yet.
+            reg::ERRORS => 0,
+            reg::TOTAL_HASHES if self.silicon.hash_counters => units(self.clocks_done),
+            reg::DOMAIN_HASHES..reg::TOTAL_HASHES if self.silicon.hash_counters => {
+                units(self.clocks_done / 4)
+            }
+            reg::CLEARABLE_HASHES if self.silicon.hash_counters => {
+                units(self.clocks_done - self.clocks_at_clear.min(self.clocks_done))
+            }
+            reg::TEMPERATURE if self.silicon.id == 0x1368 => {
+                if self.converted_at.is_some_and(|at| tick >= at) {
+                    let code = ((self.celsius + 299.5144) / 0.171_342)
+                        .round()
+                        .clamp(0.0, 65535.0);
+                    0x8000_0000 | code as u32
+                } else {
+                    0
+                }
+            }
+            _ => stored,
+        }
+    }
+
+    /// Brings the hash counters up to `tick`.
+    fn count(&mut self, tick: u64) {
+        let passed = tick.saturating_sub(self.counted_tick);
+        let (Some(_), Ok(clock)) = (&self.sweep, self.clock) else {
+            self.counted_tick = self.counted_tick.max(tick);
+            return;
+        };
+        let total = u128::from(passed) * u128::from(clock.num) + u128::from(self.clock_fraction);
+        let clocks = (total / u128::from(clock.den)) as u64;
+        self.clock_fraction = (total % u128::from(clock.den)) as u64;
+        self.counted_tick += passed;
+        self.clocks_done += clocks;
+        self.stats.clocks += clocks;
+    }
+}
+
+struct Spot {
+    nonce: u32,
+    variant: u16,
+    low: u8,
+}
+
+/// 25 MHz / (8 x (divider + 1)).
+fn baud_of(divider: u32) -> u32 {
+    CRYSTAL_HZ as u32 / (8 * (divider + 1))
+}
+
+/// Spreads the low bits of `value` over the set bits of `mask`, lowest first.
+fn deposit(value: u32, mask: u16) -> u16 {
+    if mask == u16::MAX {
+        return value as u16;
+    }
+    let (mut out, mut value) = (0, value);
+    for bit in (0..16).filter(|bit| mask >> bit & 1 != 0) {
+        out |= ((value & 1) as u16) << bit;
+        value >>= 1;
+    }
+    out
+}
