@@ -8,7 +8,7 @@ use crate::model::{AddressScale, BaudChange, BaudError, ChipKind, NonceLayout};
 use crate::plan::Plan;
 use crate::pll::{Pll, PllError};
 use crate::registers::{ChipIdentity, Register, TEMPERATURE_START, VersionRolling};
-use crate::reply::{NonceReply, RegisterReply};
+use crate::reply::NonceReply;
 use crate::script::{self, Scripts, Sequence};
 use crate::sweep;
 use crate::units::{Baud, ChipAddress, Megahertz, Target, TicketMask};
@@ -391,19 +391,70 @@ impl ChainPlan {
         sweep::epoch(versions, model.sub_cores, self.sweep_ticks_for(&pll))
     }
 
-    /// What can be read back after bring-up and what it should be, chip by chip, with all chips at the
-    /// configured target clock.
+    /// Stops hashing without a change of clock: sweep length 0. `None` on a BM1397, which has no such
+    /// register and stops when it runs out of midstates.
     #[must_use]
-    pub fn verification(&self) -> Verification {
-        self.verification_at(self.config.target)
+    pub fn pause(&self) -> Option<Frame> {
+        self.sweep_frame(Target::All, 0)
     }
 
-    /// The same with all chips at clock `f`.
+    /// Lets chips that run at clock `f` hash again after [`pause`](Self::pause).
     #[must_use]
-    pub fn verification_at(&self, f: Megahertz) -> Verification {
+    pub fn resume(&self, f: Megahertz) -> Option<Frame> {
+        self.sweep_frame(Target::All, self.sweep_ticks(f))
+    }
+
+    /// Registers whose content is known after bring-up and can be read.
+    #[must_use]
+    pub fn verified_registers(&self) -> &'static [Register] {
+        const COMMON: &[Register] = &[
+            Register::ChipId,
+            Register::Pll,
+            Register::TicketMask,
+            Register::VersionRolling,
+        ];
+        // The BM1397 does not roll versions.
+        if self.config.kind == ChipKind::Bm1397 {
+            &COMMON[..3]
+        } else {
+            COMMON
+        }
+    }
+
+    /// What `register` of a chip should hold after bring-up with the chip at clock `f`, or `None` if that
+    /// is not known.
+    #[must_use]
+    pub fn expected(&self, chip: u16, register: Register, f: Megahertz) -> Option<Expected> {
+        let config = &self.config;
+        let (value, mask) = match register {
+            Register::ChipId => {
+                let identity = ChipIdentity {
+                    chip_id: config.kind.model().chip_id,
+                    core_number: 0,
+                    address: self.address(chip),
+                };
+                // The byte between id and address differs from chip to chip.
+                (identity.to_bits(), 0xffff_00ff)
+            }
+            // The dividers only: above them are range and lock bits.
+            Register::Pll => (self.nearest(f).register(config.kind), 0x0fff_3fff),
+            Register::TicketMask => (config.ticket.to_bits(), u32::MAX),
+            Register::VersionRolling if config.kind != ChipKind::Bm1397 => (
+                VersionRolling::from_mask(config.version_mask).to_bits(),
+                0xffff,
+            ),
+            _ => return None,
+        };
+        Some(Expected { value, mask })
+    }
+
+    /// Every register of every chip that can be verified after bring-up, with all chips at the configured
+    /// target clock. Reads are to one chip each; with [`verified_registers`](Self::verified_registers),
+    /// [`expected`](Self::expected) and broadcast reads the same takes fewer commands.
+    #[must_use]
+    pub fn verification(&self) -> Verification {
         Verification {
             chain: *self,
-            pll: self.nearest(f),
             next: 0,
         }
     }
@@ -419,6 +470,17 @@ impl ChainPlan {
                 sweep::slice(model.cores, self.config.chips),
                 pll,
                 model.sweep_guard,
+            )
+        })
+    }
+
+    /// Sets the sweep length; `None` on a BM1397, which has no such register.
+    pub(crate) fn sweep_frame(&self, target: Target, ticks: u32) -> Option<Frame> {
+        (self.config.kind != ChipKind::Bm1397).then(|| {
+            Frame::write(
+                self.destination(target),
+                Register::HashCountingNumber,
+                ticks,
             )
         })
     }
@@ -474,12 +536,21 @@ pub struct Origin {
     pub sub_core_or_midstate: u8,
 }
 
-/// Register values to expect, from [`ChainPlan::verification`].
-#[derive(Clone, Debug)]
-pub struct Verification {
-    chain: ChainPlan,
-    pll: Pll,
-    next: u32,
+/// What a register should hold, see [`ChainPlan::expected`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The value as written.
+    pub value: u32,
+    /// Bits that are known to read back as written.
+    pub mask: u32,
+}
+
+impl Expected {
+    /// Whether `found` is this value, as far as that can be told.
+    #[must_use]
+    pub const fn agrees(&self, found: u32) -> bool {
+        (found ^ self.value) & self.mask == 0
+    }
 }
 
 /// One register of one chip, and what it should hold.
@@ -491,67 +562,37 @@ pub struct ReadBack {
     pub register: Register,
     /// The read command to send.
     pub read: Frame,
-    /// The value to expect in the bits of `mask`.
-    pub expected: u32,
-    /// Bits that are known to read back as written.
-    pub mask: u32,
+    /// The value to expect.
+    pub expected: Expected,
 }
 
-impl ReadBack {
-    /// Whether a reply holds the expected value. Replies of other chips and registers are the caller's to
-    /// sort out.
-    #[must_use]
-    pub const fn agrees(&self, reply: &RegisterReply) -> bool {
-        (reply.value ^ self.expected) & self.mask == 0
-    }
+/// Register values to expect, from [`ChainPlan::verification`].
+#[derive(Clone, Debug)]
+pub struct Verification {
+    chain: ChainPlan,
+    next: u32,
 }
 
 impl Iterator for Verification {
     type Item = ReadBack;
 
     fn next(&mut self) -> Option<ReadBack> {
-        let config = self.chain.config;
-        let registers: &[Register] = if config.kind == ChipKind::Bm1397 {
-            &[Register::ChipId, Register::Pll, Register::TicketMask]
-        } else {
-            &[
-                Register::ChipId,
-                Register::Pll,
-                Register::TicketMask,
-                Register::VersionRolling,
-            ]
-        };
-        let len = registers.len() as u32;
+        let registers = self.chain.verified_registers();
+        let len = registers.len().max(1) as u32;
         let chip = u16::try_from(self.next / len)
             .ok()
-            .filter(|&chip| chip < config.chips)?;
+            .filter(|&chip| chip < self.chain.config.chips)?;
         let register = *registers.get((self.next % len) as usize)?;
+        let expected = self
+            .chain
+            .expected(chip, register, self.chain.config.target)?;
         self.next += 1;
-        let (expected, mask) = match register {
-            Register::ChipId => {
-                let identity = ChipIdentity {
-                    chip_id: config.kind.model().chip_id,
-                    core_number: 0,
-                    address: self.chain.address(chip),
-                };
-                // The byte between id and address differs from chip to chip.
-                (identity.to_bits(), 0xffff_00ff)
-            }
-            // The dividers only: above them are range and lock bits.
-            Register::Pll => (self.pll.register(config.kind), 0x0fff_3fff),
-            Register::TicketMask => (config.ticket.to_bits(), u32::MAX),
-            _ => (
-                VersionRolling::from_mask(config.version_mask).to_bits(),
-                0xffff,
-            ),
-        };
         let read = self.chain.read_register(register, Target::Chip(chip));
         Some(ReadBack {
             chip,
             register,
             read,
             expected,
-            mask,
         })
     }
 }

@@ -41,7 +41,7 @@ mod script;
 pub mod sweep;
 mod units;
 
-pub use chain::{ChainConfig, ChainPlan, Origin, PlanError, ReadBack, Verification};
+pub use chain::{ChainConfig, ChainPlan, Expected, Origin, PlanError, ReadBack, Verification};
 pub use decoder::{Decoder, DecoderStats, ReplyLengths};
 pub use frame::{Command, Destination, Frame, FrameError, HOST_PREAMBLE};
 pub use job::HeaderJob;

@@ -150,10 +150,8 @@ impl Plan {
             .filter(|&index| index < self.chain.config().chips)
     }
 
-    /// Not on the BM1397, which has no sweep register.
     fn sweep(&self, ticks: u32) -> Option<Step> {
-        (self.chain.config().kind != ChipKind::Bm1397)
-            .then(|| Step::Write(self.write(Register::HashCountingNumber, ticks)))
+        self.chain.sweep_frame(self.target, ticks).map(Step::Write)
     }
 
     fn write(&self, register: Register, value: u32) -> Frame {
