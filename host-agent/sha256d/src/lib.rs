@@ -6,10 +6,14 @@
 //! 12 bytes in front of the nonce. The crate has no clock, no threads and no allocation; a
 //! caller that wants rates times the calls itself.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod bound;
 mod engine;
 mod kernel;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod sha_ni;
 mod template;
 
 pub use bound::Bound;
