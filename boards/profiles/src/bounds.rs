@@ -18,9 +18,6 @@ pub(crate) const BOARD_MAX_C: f64 = 80.0;
 /// about 3.6 kW.
 pub(crate) const POWER_MAX_W: f64 = 2000.0;
 
-/// Most chips on a chain: nonces carry seven bits of chip address.
-pub(crate) const CHIPS_MAX: u16 = 128;
-
 /// Outer bounds of a kind of chip.
 pub(crate) struct ChipBounds {
     /// Highest clock that any published firmware or preset for this chip offers, MHz.

@@ -1,56 +1,30 @@
-//! What the profiles need to know of chips. Stands in for `bm13xx` until that crate has it.
+//! Questions to the chip model, answered in words for people who write profiles.
 
-use std::fmt;
+use bm13xx::{Baud, ChipKind, Megahertz};
 
-/// Kind of chip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum ChipKind {
-    Bm1362,
-    Bm1366,
-    Bm1368,
-    Bm1370,
-    Bm1372,
-    Bm1373,
-    Bm1397,
-}
+/// Farthest that the host's rate may be from the chips', as a share of it: at 3 % a receiver
+/// samples the last bit of a byte at its edge, and adapters bring errors of their own.
+const BAUD_TOLERANCE: f64 = 0.01;
 
-const ALL: [(ChipKind, &str, u32); 7] = [
-    (ChipKind::Bm1362, "BM1362", 514),
-    (ChipKind::Bm1366, "BM1366", 894),
-    (ChipKind::Bm1368, "BM1368", 1276),
-    (ChipKind::Bm1370, "BM1370", 2040),
-    (ChipKind::Bm1372, "BM1372", 6725),
-    (ChipKind::Bm1373, "BM1373", 6725),
-    (ChipKind::Bm1397, "BM1397", 672),
-];
-
-impl fmt::Display for ChipKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(ALL.iter().find(|c| c.0 == *self).map_or("?", |c| c.1))
+/// Whether the chip's PLL can make a clock close to `mhz`, and if not why.
+pub(crate) fn check_clock(kind: ChipKind, mhz: f64) -> Result<(), String> {
+    match kind.model().pll(Megahertz::new(mhz)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
-/// The chip with this name.
-pub(crate) fn parse(name: &str) -> Result<ChipKind, String> {
-    ALL.iter()
-        .find(|c| c.1 == name)
-        .map(|c| c.0)
-        .ok_or_else(|| format!("unknown chip `{name}`"))
-}
-
-/// Hashes per clock.
-pub(crate) fn small_cores(kind: ChipKind) -> u32 {
-    ALL.iter().find(|c| c.0 == kind).map_or(0, |c| c.2)
-}
-
-/// Whether the chip's PLL can make a clock, and if not why.
-pub(crate) fn check_clock(_kind: ChipKind, _mhz: f64) -> Result<(), String> {
-    Ok(())
-}
-
-/// Whether the chip can make a baud rate, and if not which ones are near.
-pub(crate) fn check_baud(_kind: ChipKind, baud: u32) -> Result<(), String> {
-    let _ = baud;
+/// Whether the chip can talk at `baud`, and if not why. All can at the rate after reset.
+pub(crate) fn check_baud(kind: ChipKind, baud: u32) -> Result<(), String> {
+    if baud == Baud::RESET.get() {
+        return Ok(());
+    }
+    let change = kind.model().baud_change(Baud::new(baud));
+    let real = change.map_err(|error| error.to_string())?.baud;
+    if (f64::from(baud) / f64::from(real.get()) - 1.0).abs() > BAUD_TOLERANCE {
+        return Err(format!(
+            "the nearest rate of a {kind} is {real}; write that"
+        ));
+    }
     Ok(())
 }

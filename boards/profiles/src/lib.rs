@@ -13,7 +13,7 @@ mod load;
 mod schema;
 mod validate;
 
-pub use chip::ChipKind;
+pub use bm13xx::ChipKind;
 pub use error::{Problem, ProfileError};
 pub use load::nearest;
 pub use schema::{

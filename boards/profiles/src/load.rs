@@ -2,6 +2,9 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
+
+use bm13xx::{Baud, ChainConfig, Megahertz, TicketMask};
 
 use crate::builtin::BUILTIN;
 use crate::error::{Problem, ProfileError};
@@ -100,7 +103,22 @@ impl Profile {
     /// What the board should deliver at a clock of `mhz`, hashes per second.
     #[must_use]
     pub fn hashrate_hps(&self, mhz: f64) -> f64 {
-        f64::from(chip::small_cores(self.chain.chip)) * f64::from(self.chain.chips) * mhz * 1e6
+        let model = self.chain.chip.model();
+        model.hashrate_hps(Megahertz::new(mhz), self.chain.chips)
+    }
+
+    /// The description from which the driver makes its plans, for a clock of `mhz`.
+    #[must_use]
+    pub fn chain_config(&self, mhz: f64) -> ChainConfig {
+        let (chain, frequency) = (&self.chain, &self.frequency);
+        ChainConfig {
+            domains: chain.domains,
+            baud: Baud::new(chain.baud),
+            ticket: TicketMask::from_difficulty(f64::from(chain.ticket_difficulty)),
+            start: Megahertz::new(frequency.start_mhz),
+            ramp_step_wait: Duration::from_millis(u64::from(frequency.ramp_interval_ms)),
+            ..ChainConfig::new(chain.chip, chain.chips, Megahertz::new(mhz))
+        }
     }
 
     /// Checks a clock that somebody asks for against the board's limits.

@@ -57,7 +57,7 @@ pub struct Chain {
     /// Kind of chip.
     #[serde(with = "chip_name")]
     pub chip: ChipKind,
-    /// Chips on the chain, 1 to 128.
+    /// Chips on the chain: 1 to 128, on BM1372 and BM1373 to 16.
     pub chips: u16,
     /// Voltage domains in series across the board's supply.
     pub domains: u16,
@@ -86,9 +86,10 @@ pub struct Frequency {
     pub max_mhz: f64,
     /// Clocks that the board's own firmware offers, ascending; empty where it offers none.
     pub offered_mhz: Vec<f64>,
-    /// Clock from which the ramp starts after reset; below `min_mhz`.
+    /// Clock at which the ramp after reset is taken to start, one step below its first write; below
+    /// `min_mhz`.
     pub start_mhz: f64,
-    /// Step of the ramp.
+    /// Step of the ramp; the driver knows 6.25 MHz only.
     pub ramp_step_mhz: f64,
     /// Time between two steps of the ramp, ms.
     pub ramp_interval_ms: u32,
@@ -253,6 +254,7 @@ pub enum DeviceKind {
 
 /// Chips are written by name in files.
 mod chip_name {
+    use bm13xx::UnknownChip;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     use crate::ChipKind;
@@ -263,6 +265,7 @@ mod chip_name {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ChipKind, D::Error> {
         let name = String::deserialize(from)?;
-        crate::chip::parse(&name).map_err(D::Error::custom)
+        name.parse()
+            .map_err(|error: UnknownChip| D::Error::custom(format!("`{name}`: {error}")))
     }
 }

@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use crate::bounds::{self, BOARD_MAX_C, CHIP_MAX_C, CHIPS_MAX, POWER_MAX_W, REGULATOR_MAX_C};
+use bm13xx::{ChainPlan, PlanError, RAMP_STEP};
+
+use crate::bounds::{self, BOARD_MAX_C, CHIP_MAX_C, POWER_MAX_W, REGULATOR_MAX_C};
 use crate::chip;
 use crate::error::Problem;
 use crate::schema::{Claim, DeviceKind, Profile, VoltageScope};
@@ -69,9 +71,10 @@ fn identity(profile: &Profile, check: &mut Check) {
 
 fn chain(profile: &Profile, check: &mut Check) {
     let c = &profile.chain;
-    check.require((1..=CHIPS_MAX).contains(&c.chips), "chain.chips", c.chips, || {
-        format!("a chain has 1 to {CHIPS_MAX} chips, because nonces carry seven bits of chip address")
-    });
+    let plan = ChainPlan::new(profile.chain_config(profile.frequency.default_mhz));
+    if let Err(error @ PlanError::Chips { .. }) = plan {
+        check.require(false, "chain.chips", c.chips, || error.to_string());
+    }
     check.require(c.domains >= 1, "chain.domains", c.domains, || {
         "a board has at least one voltage domain".into()
     });
@@ -159,10 +162,10 @@ fn frequency(profile: &Profile, check: &mut Check) {
         || format!("the ramp must start at or below min_mhz = {}", f.min_mhz),
     );
     check.require(
-        f.ramp_step_mhz > 0.0 && f.ramp_step_mhz <= 25.0,
+        f.ramp_step_mhz == RAMP_STEP.get(),
         "frequency.ramp_step_mhz",
         f.ramp_step_mhz,
-        || "must be above 0 and at most 25 MHz; firmware in the field uses 6.25".into(),
+        || format!("the driver ramps in steps of {} MHz", RAMP_STEP.get()),
     );
     check.require(
         (10..=1000).contains(&f.ramp_interval_ms),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bm13xx::ChainPlan;
 use board_profiles::{Profile, ProfileError};
 
 fn directory() -> PathBuf {
@@ -106,6 +107,29 @@ fn a_simulated_board_needs_a_fraction_of_a_megahash_per_second() {
             "{}: {simulated} H/s",
             profile.name
         );
+    }
+}
+
+#[test]
+fn every_offered_clock_makes_a_plan_at_the_stated_baud_rate() {
+    for profile in all() {
+        let f = &profile.frequency;
+        let clocks = [f.min_mhz, f.default_mhz, f.max_mhz];
+        for mhz in clocks.iter().chain(&f.offered_mhz) {
+            let plan = ChainPlan::new(profile.chain_config(*mhz));
+            let plan = plan.unwrap_or_else(|error| panic!("{}: {error}", profile.name));
+            assert_eq!(plan.config().chips, profile.chain.chips);
+            assert_eq!(
+                plan.run_baud().get(),
+                profile.chain.baud,
+                "{}",
+                profile.name
+            );
+            assert_eq!(
+                plan.config().ticket.difficulty(),
+                u64::from(profile.chain.ticket_difficulty)
+            );
+        }
     }
 }
 

@@ -52,10 +52,10 @@ fn refused(name: &str, path: &str, value: impl Into<Value>, reason: &str) {
 
 #[test]
 fn a_refusal_names_file_field_value_and_bound() {
-    let error = changed("s21-pro", "frequency.max_mhz", 2000).unwrap_err();
+    let error = changed("s21-pro", "frequency.max_mhz", 1300).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "s21-pro.toml: frequency.max_mhz = 2000: at most 1250 MHz is published for a BM1370; \
+        "s21-pro.toml: frequency.max_mhz = 1300: at most 1250 MHz is published for a BM1370; \
          lower it"
     );
 }
@@ -84,12 +84,11 @@ fn frequencies_out_of_order_are_refused() {
         vec![525, 500],
         "must ascend",
     );
-    refused("bitaxe-gamma", "frequency.ramp_step_mhz", 0.0, "above 0");
     refused(
         "bitaxe-gamma",
         "frequency.ramp_step_mhz",
-        100.0,
-        "at most 25 MHz",
+        12.5,
+        "steps of 6.25 MHz",
     );
     refused(
         "bitaxe-gamma",
@@ -142,8 +141,13 @@ fn a_voltage_that_kills_chips_is_refused() {
 
 #[test]
 fn a_chain_that_does_not_add_up_is_refused() {
-    refused("s21-pro", "chain.chips", 0, "1 to 128");
-    refused("s21-pro", "chain.chips", 129, "seven bits of chip address");
+    refused("s21-pro", "chain.chips", 0, "from 1 to 128");
+    refused(
+        "s21-pro",
+        "chain.chips",
+        129,
+        "a chain of BM1370 has from 1 to 128",
+    );
     refused("s21-pro", "chain.domains", 0, "at least one");
     refused(
         "s21-pro",
@@ -154,6 +158,49 @@ fn a_chain_that_does_not_add_up_is_refused() {
     refused("s21-pro", "chain.boards_per_machine", 0, "1 to 16");
     refused("s21-pro", "chain.job_interval_ms", 0, "5 to 10000 ms");
     refused("s21-pro", "chain.job_interval_ms", 60_000, "5 to 10000 ms");
+}
+
+#[test]
+fn a_baud_rate_that_the_chip_cannot_make_is_refused() {
+    refused(
+        "s21-pro",
+        "chain.baud",
+        2_000_000,
+        "a BM1370 cannot talk at 2000000 baud",
+    );
+    refused(
+        "s21-pro",
+        "chain.baud",
+        1_000_000,
+        "nearest rate of a BM1370 is 1041667 baud",
+    );
+    refused("s21-pro", "chain.baud", 0, "cannot talk at 0 baud");
+    refused(
+        "bitaxe-max",
+        "chain.baud",
+        12_000_000,
+        "a BM1397 cannot talk at",
+    );
+    for good in [115_200, 1_041_667, 1_562_500, 3_125_000] {
+        let result = changed("s21-pro", "chain.baud", good);
+        assert!(result.is_ok(), "{result:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_the_pll_cannot_make_is_refused() {
+    refused(
+        "bitaxe-gamma",
+        "frequency.start_mhz",
+        10.0,
+        "a BM1370 cannot run at 10.00 MHz",
+    );
+    refused(
+        "s21-pro",
+        "frequency.min_mhz",
+        0.0,
+        "a BM1370 cannot run at",
+    );
 }
 
 #[test]
