@@ -121,6 +121,14 @@ impl Profile {
         }
     }
 
+    /// Largest scale at which the board can be simulated: one zero bit of the ticket must remain,
+    /// and the simulator goes to 40.
+    #[must_use]
+    pub fn max_scale_bits(&self) -> u8 {
+        let ticket = TicketMask::from_difficulty(f64::from(self.chain.ticket_difficulty));
+        (31 + ticket.extra_zero_bits()).min(40)
+    }
+
     /// Checks a clock that somebody asks for against the board's limits.
     ///
     /// # Errors

@@ -347,10 +347,9 @@ fn nominal(profile: &Profile, check: &mut Check) {
 }
 
 fn simulation(profile: &Profile, check: &mut Check) {
-    let k = profile.simulation.scale_bits;
-    let zero_bits = 32 + profile.chain.ticket_difficulty.max(1).ilog2();
-    check.require(u32::from(k) < zero_bits, "simulation.scale_bits", k, || {
-        format!("the ticket asks for {zero_bits} zero bits; a simulated chip needs one at least")
+    let (bits, most) = (profile.simulation.scale_bits, profile.max_scale_bits());
+    check.require(bits <= most, "simulation.scale_bits", bits, || {
+        format!("at most {most}; a simulated chip needs one zero bit of its ticket at least")
     });
 }
 

@@ -278,7 +278,7 @@ fn figures_that_contradict_each_other_are_refused() {
         30,
         "limits.power_w = 1350",
     );
-    refused("s21-pro", "simulation.scale_bits", 40, "40 zero bits");
+    refused("s21-pro", "simulation.scale_bits", 40, "at most 39");
 }
 
 #[test]

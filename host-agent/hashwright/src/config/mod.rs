@@ -111,6 +111,7 @@ impl Board {
             seed,
             lost_bytes: 0.0,
             flipped_bytes: 0.0,
+            split_bytes: 0.0,
         };
         Self {
             profile,
@@ -150,6 +151,8 @@ pub struct Sim {
     pub lost_bytes: f64,
     /// Probability that a byte on the line has a bit flipped, per byte, both directions.
     pub flipped_bytes: f64,
+    /// Probability that a byte on the line arrives as two, per byte, both directions.
+    pub split_bytes: f64,
 }
 
 /// `[api]`: the JSON-RPC server.

@@ -231,7 +231,8 @@ const BOARD_SIM: Section = Section {
             name: "scale_bits",
             kind: "whole number",
             default: Some("the profile's"),
-            range: "0 to 39, and fewer than the zero bits that the profile's ticket asks for",
+            range: "0 to 40, and fewer than the zero bits that the profile's ticket asks for: 0 to 39 \
+                    at difficulty 256",
             about: "The board hashes at 2^-scale_bits of the silicon's rate. Each bit less \
                     doubles the load on this machine's processor.",
             example: "22",
@@ -260,6 +261,15 @@ const BOARD_SIM: Section = Section {
             range: "0 to 0.1",
             about: "Probability that a byte on the serial line has a bit flipped, per byte, in \
                     both directions.",
+            example: "0.0001",
+        },
+        Key {
+            name: "split_bytes",
+            kind: "number",
+            default: Some("0"),
+            range: "0 to 0.1",
+            about: "Probability that a byte on the serial line arrives as two, per byte, in both \
+                    directions.",
             example: "0.0001",
         },
     ],

@@ -271,18 +271,21 @@ fn simulation(section: Option<&Section<'_>>, index: usize, profile: &Profile) ->
     let Some(section) = section else {
         return Some(sim);
     };
-    let zero_bits = 32 + u64::from(profile.chain.ticket_difficulty.ilog2());
-    if let Some(bits) = section.integer("scale_bits", 0..=zero_bits - 1) {
+    if let Some(bits) = section.integer("scale_bits", 0..=u64::from(profile.max_scale_bits())) {
         sim.scale_bits = u8::try_from(bits).ok()?;
     }
     if let Some(seed) = section.integer("seed", 0..=i64::MAX.unsigned_abs()) {
         sim.seed = seed;
     }
-    if let Some(probability) = section.number("lost_bytes", 0.0..=0.1) {
-        sim.lost_bytes = probability;
-    }
-    if let Some(probability) = section.number("flipped_bytes", 0.0..=0.1) {
-        sim.flipped_bytes = probability;
+    let probabilities = [
+        ("lost_bytes", &mut sim.lost_bytes),
+        ("flipped_bytes", &mut sim.flipped_bytes),
+        ("split_bytes", &mut sim.split_bytes),
+    ];
+    for (key, value) in probabilities {
+        if let Some(probability) = section.number(key, 0.0..=0.1) {
+            *value = probability;
+        }
     }
     Some(sim)
 }

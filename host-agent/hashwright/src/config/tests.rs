@@ -102,7 +102,10 @@ fn a_minimal_config_gets_the_documented_defaults() {
     assert_eq!(board.target_mhz(), 525.0);
     let sim = board.sim.unwrap();
     assert_eq!((sim.scale_bits, sim.seed), (22, 0));
-    assert_eq!((sim.lost_bytes, sim.flipped_bytes), (0.0, 0.0));
+    assert_eq!(
+        (sim.lost_bytes, sim.flipped_bytes, sim.split_bytes),
+        (0.0, 0.0, 0.0)
+    );
 }
 
 #[test]
@@ -135,7 +138,7 @@ frequency_mhz = 600
 profile = "bitaxe-ultra"
 uart = "sim"
 control = "sim"
-sim = { scale_bits = 20, seed = 7, lost_bytes = 0.001, flipped_bytes = 1e-4 }
+sim = { scale_bits = 20, seed = 7, lost_bytes = 0.001, flipped_bytes = 1e-4, split_bytes = 0.1 }
 
 [api]
 listen = "[::1]:5000"
@@ -161,7 +164,10 @@ listen = "[::1]:5000"
     assert_eq!(real.sim, None);
     let sim = simulated.sim.unwrap();
     assert_eq!((sim.scale_bits, sim.seed), (20, 7));
-    assert_eq!((sim.lost_bytes, sim.flipped_bytes), (0.001, 0.0001));
+    assert_eq!(
+        (sim.lost_bytes, sim.flipped_bytes, sim.split_bytes),
+        (0.001, 0.0001, 0.1)
+    );
     assert_eq!(config.api.listen.to_string(), "[::1]:5000");
 }
 
