@@ -101,8 +101,7 @@ pub fn plain(text: &str, longest: usize) -> String {
     };
     let mut safe = text.chars().map(|c| if hidden(c) { '·' } else { c });
     let mut out: String = safe.by_ref().take(longest).collect();
-    if safe.next().is_some() {
-        out.pop();
+    if safe.next().is_some() && out.pop().is_some() {
         out.push('…');
     }
     out

@@ -40,19 +40,36 @@ pub const MAX_INTERVAL_MS: u64 = 60_000;
 /// JSON-RPC's code for wrong parameters.
 const INVALID_PARAMS: i32 = -32602;
 
+/// Our code for a call that only a WebSocket can carry; from the range that JSON-RPC leaves to
+/// servers.
+pub const NEEDS_WEBSOCKET: i32 = -32020;
+
 type State = watch::Receiver<Arc<Snapshot>>;
 
-/// All methods over `state`.
-pub fn methods(state: State) -> Methods {
+/// What a connection can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Calls and their replies.
+    Http,
+    /// Notifications as well.
+    WebSocket,
+}
+
+/// All methods over `state`; on HTTP the subscription only tells where it is to be had.
+pub fn methods(state: State, transport: Transport) -> Methods {
     let mut module = RpcModule::new(state);
+    let registered = register_calls(&mut module).and_then(|()| match transport {
+        Transport::Http => register_needs_websocket(&mut module),
+        Transport::WebSocket => register_telemetry(&mut module),
+    });
     // A name registered twice is the only possible error; the test of the names finds it.
-    if let Err(error) = register(&mut module) {
+    if let Err(error) = registered {
         tracing::error!(%error, "an API method is missing");
     }
     module.into()
 }
 
-fn register(module: &mut RpcModule<State>) -> Result<(), RegisterMethodError> {
+fn register_calls(module: &mut RpcModule<State>) -> Result<(), RegisterMethodError> {
     module.register_method(SYSTEM_INFO, |params, state, _| {
         no_params(&params).map(|()| newest(state).system.clone())
     })?;
@@ -84,12 +101,30 @@ fn register(module: &mut RpcModule<State>) -> Result<(), RegisterMethodError> {
             .cloned()
             .collect::<Vec<_>>())
     })?;
+    Ok(())
+}
+
+fn register_telemetry(module: &mut RpcModule<State>) -> Result<(), RegisterMethodError> {
     module.register_subscription(
         TELEMETRY_SUBSCRIBE,
         TELEMETRY,
         TELEMETRY_UNSUBSCRIBE,
         |params, pending, state, _| telemetry(params, pending, (*state).clone()),
     )?;
+    Ok(())
+}
+
+fn register_needs_websocket(module: &mut RpcModule<State>) -> Result<(), RegisterMethodError> {
+    for name in [TELEMETRY_SUBSCRIBE, TELEMETRY_UNSUBSCRIBE] {
+        module.register_method(name, |_, _, _| -> Result<(), ErrorObjectOwned> {
+            let detail = "a POST cannot carry notifications; open a WebSocket at the same URL";
+            Err(ErrorObjectOwned::owned(
+                NEEDS_WEBSOCKET,
+                "Needs a WebSocket",
+                Some(detail),
+            ))
+        })?;
+    }
     Ok(())
 }
 

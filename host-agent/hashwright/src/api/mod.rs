@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use jsonrpsee::Methods;
 use jsonrpsee::server::{
     BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, PingConfig, Server, ServerConfig,
-    ServerHandle, StopHandle, TowerServiceBuilder, stop_channel,
+    ServerHandle, StopHandle, TowerServiceBuilder, stop_channel, ws,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -30,6 +30,7 @@ use tower::layer::util::Identity;
 use tracing::{debug, info, warn};
 
 use crate::state::Snapshot;
+use methods::Transport;
 
 pub mod gate;
 pub mod methods;
@@ -141,7 +142,8 @@ pub async fn serve(
 
     let (stop_handle, server_handle) = stop_channel();
     let front = Front {
-        methods: methods::methods(state),
+        calls: methods::methods(state.clone(), Transport::Http),
+        calls_and_telemetry: methods::methods(state, Transport::WebSocket),
         rpc: Server::builder().set_config(config()).to_service_builder(),
         stop: stop_handle,
     };
@@ -236,7 +238,8 @@ async fn connection(socket: TcpStream, front: Front) {
 /// beside `/rpc`.
 #[derive(Clone)]
 struct Front {
-    methods: Methods,
+    calls: Methods,
+    calls_and_telemetry: Methods,
     rpc: TowerServiceBuilder<Identity, Identity>,
     stop: StopHandle,
 }
@@ -247,11 +250,21 @@ impl Front {
             debug!(%refusal, "API request refused");
             return text(refusal.status(), refusal.to_string());
         }
-        let mut rpc = self
-            .rpc
-            .clone()
-            .build(self.methods.clone(), self.stop.clone());
+        let methods = match ws::is_upgrade_request(&request) {
+            true => &self.calls_and_telemetry,
+            false => &self.calls,
+        };
+        let mut rpc = self.rpc.clone().build(methods.clone(), self.stop.clone());
+        let chunked = request
+            .headers()
+            .contains_key(hyper::header::TRANSFER_ENCODING);
         match timeout(REQUEST_TIMEOUT, rpc.call(request)).await {
+            // The library takes a chunked body that passes the limit for a failed connection; in
+            // truth failed ones never see this answer.
+            Ok(Ok(response)) if chunked && response.status().is_server_error() => text(
+                413,
+                format!("the request body is longer than {MAX_REQUEST_BYTES} bytes"),
+            ),
             Ok(Ok(response)) => response,
             Ok(Err(error)) => text(500, format!("the request failed: {error}")),
             Err(_) => text(408, "the request body did not arrive in time".into()),
