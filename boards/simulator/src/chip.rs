@@ -480,11 +480,16 @@ impl ChipState {
         }
     }
 
-    /// Clock on the axis where this chip's batches begin.
+    /// Clock on the axis where this chip's batches begin: its own slice, and the job's starting nonce from there. That the
+    /// starting nonce counts inside the slice is assumed; hosts send zero.
     fn start(&self, job: &Job) -> u64 {
         let address = u64::from(self.address);
+        let first = u64::from(job.first_nonce());
         let counter = match self.silicon.walk {
-            Walk::Midstates => return (address << 14) * u64::from(job.midstate_count()),
+            Walk::Midstates => {
+                let counter = (address << 14) + (first & 0x3F_FFFF);
+                return counter * u64::from(job.midstate_count());
+            }
             Walk::ByAddress => (address >> 1) << 18,
             Walk::ByOffset => {
                 let offset = self.registers[usize::from(reg::NONCE_OFFSET)];
@@ -497,7 +502,7 @@ impl ChipState {
             // Assigned in steps of 16, found in nonces in steps of 256 / chips.
             Walk::ByPosition => (((address >> 4) * (256 / u64::from(self.chain_len))) & 0xFF) << 17,
         };
-        counter / self.silicon.walk.counters_per_clock()
+        (counter + (first & 0x1FF_FFFF)) / self.silicon.walk.counters_per_clock()
     }
 
     fn move_start(&mut self, tick: u64) {

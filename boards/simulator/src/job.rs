@@ -30,6 +30,8 @@ pub struct Job {
     material: Material,
     /// The last 16 header bytes with a zero nonce.
     tail: [u8; 16],
+    /// Nonce bytes of the frame's starting nonce, normally zero.
+    first_nonce: [u8; 4],
     /// Names the search space: equal for equal header material, whatever the job id.
     key: u64,
 }
@@ -163,6 +165,11 @@ impl Job {
         digest(INITIAL, &block)
     }
 
+    /// Where the counters begin, in nonce bits as the chip orders them.
+    pub(crate) fn first_nonce(&self) -> u32 {
+        u32::from_be_bytes(self.first_nonce)
+    }
+
     /// Names the header material.
     pub(crate) fn key(&self) -> u64 {
         self.key
@@ -204,11 +211,13 @@ impl Job {
         tail[..4].copy_from_slice(&merkle[28..]);
         tail[4..8].copy_from_slice(&payload[10..14]);
         tail[8..12].copy_from_slice(&payload[6..10]);
+        let first_nonce = [payload[2], payload[3], payload[4], payload[5]];
         let key = fingerprint(&[&first, &tail]);
         Ok(Self {
             id: payload[0],
             material: Material::Header(Box::new(first)),
             tail,
+            first_nonce,
             key,
         })
     }
@@ -239,11 +248,13 @@ impl Job {
         tail[..4].copy_from_slice(&payload[14..18]);
         tail[4..8].copy_from_slice(&payload[10..14]);
         tail[8..12].copy_from_slice(&payload[6..10]);
+        let first_nonce = [payload[2], payload[3], payload[4], payload[5]];
         let key = fingerprint(&[&payload[18..18 + 32 * usize::from(count)], &tail]);
         Ok(Self {
             id: payload[0],
             material: Material::Midstates(states),
             tail,
+            first_nonce,
             key,
         })
     }
