@@ -89,7 +89,7 @@ pub fn check(path: &Path) -> Report {
         file,
         valid: config.is_some(),
         problems,
-        warnings: config.iter().flat_map(warnings).collect(),
+        warnings: config.iter().flat_map(Config::warnings).collect(),
         summary: config.as_ref().map(Summary::of),
     }
 }
@@ -140,6 +140,30 @@ impl fmt::Display for Report {
     }
 }
 
+impl Config {
+    /// What this config allows, but is worth a thought.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (index, board) in self.boards.iter().enumerate() {
+            if board.control == Control::External {
+                warnings.push(format!(
+                    "nothing in this program guards board {index} ({}): something else must \
+                     power it, cool it, and cut its power in time",
+                    board.profile.model
+                ));
+            }
+        }
+        if self.boards.iter().any(|board| board.sim.is_some()) {
+            warnings.push(
+                "simulated boards send their shares to the pool, where they earn nothing"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
 impl Summary {
     fn of(config: &Config) -> Self {
         Self {
@@ -174,23 +198,4 @@ impl BoardSummary {
             expected_hps: board.profile.hashrate_hps(board.target_mhz()),
         }
     }
-}
-
-fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (index, board) in config.boards.iter().enumerate() {
-        if board.control == Control::External {
-            warnings.push(format!(
-                "nothing in this program guards board {index} ({}): something else must power \
-                 it, cool it, and cut its power in time",
-                board.profile.model
-            ));
-        }
-    }
-    if config.boards.iter().any(|board| board.sim.is_some()) {
-        warnings.push(
-            "simulated boards send their shares to the pool, where they earn nothing".to_owned(),
-        );
-    }
-    warnings
 }

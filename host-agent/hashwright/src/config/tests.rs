@@ -507,6 +507,32 @@ fn every_key_of_the_reference_is_read_and_typed() {
 }
 
 #[test]
+fn damaged_text_is_refused_or_read_but_never_more() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..2000 {
+        let mut bytes = MINIMAL.as_bytes().to_vec();
+        for _ in 0..random.usize(1..6) {
+            let at = random.usize(..bytes.len());
+            match random.u8(..3) {
+                0 => bytes[at] = random.u8(b' '..=b'~'),
+                1 => drop(bytes.remove(at)),
+                _ => bytes.insert(at, *random.choice(b"[]{}=\"'\n.,#0").unwrap_or(&b' ')),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if let Err(ConfigError::Invalid { problems, .. }) = parse(&text) {
+            let lines = text.lines().count().max(1);
+            assert!(!problems.is_empty());
+            assert!(
+                problems
+                    .iter()
+                    .all(|p| p.line.is_none_or(|line| line <= lines + 1))
+            );
+        }
+    }
+}
+
+#[test]
 fn check_reports_a_good_config_without_its_secrets() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hashwright.toml");
