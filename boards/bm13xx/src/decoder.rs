@@ -6,7 +6,7 @@
 
 use crate::model::ChipKind;
 use crate::registers::{ChipIdentity, Register};
-use crate::reply::{CHIP_PREAMBLE, LONG_REPLY, RegisterReply, Reply, ReplyError, SHORT_REPLY};
+use crate::reply::{CHIP_PREAMBLE, LONG_REPLY, RegisterReply, Reply, SHORT_REPLY};
 
 /// Bytes that a decoder can hold.
 const CAPACITY: usize = 4096;
@@ -167,32 +167,30 @@ impl Decoder {
             }
             _ => {}
         }
-        let short = Reading::of(held, SHORT_REPLY);
-        let long = Reading::of(held, LONG_REPLY);
         match self.lengths {
-            ReplyLengths::Short => short.verdict(),
-            ReplyLengths::Long => long.verdict(),
+            ReplyLengths::Short => Reading::of(held, SHORT_REPLY).verdict(),
+            ReplyLengths::Long => Reading::of(held, LONG_REPLY).verdict(),
             ReplyLengths::ShortId => {
+                let short = Reading::of(held, SHORT_REPLY);
                 if short.is_id_of(self.chip_id) {
                     short.verdict()
                 } else {
-                    long.verdict()
+                    Reading::of(held, LONG_REPLY).verdict()
                 }
             }
-            ReplyLengths::Growing => self.judge_growing(held, short, long),
+            ReplyLengths::Growing => self.judge_growing(held),
         }
     }
 
-    fn judge_growing(&self, held: &[u8], short: Reading, long: Reading) -> Verdict {
-        if matches!(long, Reading::Good(..)) {
-            return long.verdict();
-        }
+    fn judge_growing(&self, held: &[u8]) -> Verdict {
+        let short = Reading::of(held, SHORT_REPLY);
         let id = short.is_id_of(self.chip_id);
         // Long register replies have two zero bytes behind the register; the shorter reading of one
         // ends on the first of them.
         if id && held.get(SHORT_REPLY - 1).is_some_and(|&last| last != 0) {
             return short.verdict();
         }
+        let long = Reading::of(held, LONG_REPLY);
         let believed = id || !self.long_seen;
         match (short, long) {
             (Reading::Good(..), Reading::Short) if believed && self.quiet => short.verdict(),
@@ -248,15 +246,7 @@ impl Reading {
         let Some(bytes) = held.get(..len) else {
             return Self::Short;
         };
-        match Reply::parse(bytes) {
-            Ok(reply) => Self::Good(reply, len),
-            Err(
-                ReplyError::Preamble
-                | ReplyError::Length { .. }
-                | ReplyError::Flags { .. }
-                | ReplyError::Checksum { .. },
-            ) => Self::Bad,
-        }
+        Reply::parse(bytes).map_or(Self::Bad, |reply| Self::Good(reply, len))
     }
 
     fn verdict(self) -> Verdict {

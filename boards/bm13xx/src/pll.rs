@@ -88,8 +88,9 @@ impl Pll {
 
     /// The dividers of `model` closest to `target`, however far that is.
     ///
-    /// Among equally close ones the slowest oscillator wins, then the smallest post dividers, which is
-    /// what ESP-Miner chooses wherever its choice is inside the window.
+    /// Among equally close ones the slowest oscillator wins, then the smallest product of post dividers,
+    /// then the smallest second one, which is what ESP-Miner chooses wherever its choice is inside
+    /// the window.
     pub(crate) fn nearest(model: &ChipModel, target: Megahertz) -> Self {
         let mut best: Option<(f64, Self)> = None;
         for (post1, post2) in (2..=7).flat_map(|post1| (1..post1).map(move |post2| (post1, post2)))
@@ -109,8 +110,7 @@ impl Pll {
                 }
                 let better = best.is_none_or(|(least, chosen)| {
                     error < least - TIE_MHZ
-                        || (error < least + TIE_MHZ
-                            && (candidate.fb, candidate.divisor()) < (chosen.fb, chosen.divisor()))
+                        || (error < least + TIE_MHZ && candidate.rank() < chosen.rank())
                 });
                 if better {
                     best = Some((error, candidate));
@@ -126,6 +126,12 @@ impl Pll {
             },
             |(_, pll)| pll,
         )
+    }
+
+    /// Order among dividers whose clocks are equally close; the oscillator goes with fb, because ref is
+    /// the same in all.
+    const fn rank(&self) -> (u16, u16, u8) {
+        (self.fb, self.divisor(), self.post2)
     }
 }
 
