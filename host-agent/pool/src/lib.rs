@@ -6,6 +6,20 @@
 //! miner's; the chain behind the jobs is made up. [`Quirks`] turn it into the pools that differ, and
 //! into the ones that are broken.
 //!
+//! ```
+//! use pool::{ConnectionId, PoolConfig, PoolCore};
+//! use std::time::Duration;
+//!
+//! let mut pool = PoolCore::new(PoolConfig::demo(1, 1_767_225_600))?;
+//! let (miner, now) = (ConnectionId(1), Duration::from_secs(3));
+//! pool.connect(now, miner)?;
+//! pool.handle_bytes(now, miner, b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n");
+//! let (to, answer) = pool.poll_transmit().expect("the subscription");
+//! assert_eq!(to, miner);
+//! assert!(answer.ends_with(b"\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Not supported: TLS, Stratum V2, payouts, real block templates.
 
 mod chain;
@@ -16,6 +30,7 @@ mod hash;
 mod ledger;
 mod outbox;
 mod quirks;
+mod report;
 mod server;
 mod session;
 mod share;

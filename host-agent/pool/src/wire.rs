@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 /// Ids of the pool's own requests, by which their answers are known.
 pub(crate) const PING_ID: u64 = 42;
 pub(crate) const VERSION_ID: u64 = 43;
+/// Bounds of what the hostile notifications may be told to send.
+const MAX_BRANCHES: u32 = 10_000;
+const MAX_COINBASE_KIB: u32 = 8 * 1024;
 
 /// An answer with a result and an error.
 pub(crate) fn answer(quirks: &Quirks, id: &Value, result: Value, error: Value) -> String {
@@ -87,6 +90,10 @@ pub(crate) fn notify(quirks: &Quirks, job: &JobTemplate, clean: bool) -> String 
         params.insert(8, json!(format!("{:08x}", job.ntime)));
     } else if quirks.has(Quirk::NotifyBadHex) {
         params[2] = json!("0100000xyz");
+    } else if let Some(count) = quirks.number(Quirk::NotifyBranches) {
+        params[4] = json!(vec!["ab".repeat(32); count.min(MAX_BRANCHES) as usize]);
+    } else if let Some(kib) = quirks.number(Quirk::NotifyBigCoinbase) {
+        params[2] = json!("00".repeat(kib.min(MAX_COINBASE_KIB) as usize * 1024));
     } else if quirks.has(Quirk::NotifyWrongTypes) {
         params[1] = json!(17);
         params[4] = json!({"branch": null});

@@ -248,6 +248,21 @@ fn authorize_can_be_refused() {
 }
 
 #[test]
+fn subscribe_and_authorize_can_stay_unanswered() {
+    let mut bench = Bench::new(with_quirks("authorize-silent"));
+    let mut miner = bench.connect();
+    miner.start(&mut bench);
+    assert_eq!(miner.answer(3), None);
+    let share = miner.find();
+    assert_eq!(miner.code(&mut bench, share), 0);
+    let mut bench = Bench::new(with_quirks("subscribe-silent"));
+    let mut miner = bench.connect();
+    miner.try_start(&mut bench, true, None);
+    assert_eq!(miner.answer(2), None);
+    assert!(miner.jobs.is_empty());
+}
+
+#[test]
 fn sessions_are_not_resumed_when_switched_off() {
     let (mut bench, first) = started("no-resume");
     bench.core.disconnect(bench.now, first.id);
@@ -338,6 +353,20 @@ fn notifications_have_eight_nine_or_ten_parameters() {
 
 #[test]
 fn broken_notifications_are_broken() {
+    let notify = |quirks: &str| {
+        let mut bench = Bench::new(with_quirks(quirks));
+        let mut miner = bench.connect();
+        miner.try_start(&mut bench, true, None);
+        miner.lines.pop().expect("a job")["params"].clone()
+    };
+    assert_eq!(
+        notify("notify-branches=300")[4].as_array().map(Vec::len),
+        Some(300)
+    );
+    assert_eq!(
+        notify("notify-big-coinbase=9")[2].as_str().map(str::len),
+        Some(18 * 1024)
+    );
     for (quirks, unparsable) in [
         ("notify-bad-hex", 0),
         ("notify-wrong-types", 0),
@@ -505,12 +534,21 @@ fn hostile_switches_send_what_no_miner_should_trust() {
             .any(|(_, bytes)| bytes.len() > 100 * 1024)
     );
 
-    let mut bench = Bench::new(with_quirks("bad-extranonce=200"));
-    let mut miner = bench.connect();
-    let id = miner.send(&mut bench, "mining.subscribe", json!([]));
-    miner.read(&mut bench);
-    let result = &miner.answer(id).expect("an answer")["result"];
-    assert_eq!((&result[1], &result[2]), (&json!("xyz"), &json!(200)));
+    let subscription = |quirks: &str| {
+        let mut bench = Bench::new(with_quirks(quirks));
+        let mut miner = bench.connect();
+        let id = miner.send(&mut bench, "mining.subscribe", json!([]));
+        miner.read(&mut bench);
+        let result = miner.answer(id).expect("an answer")["result"].clone();
+        (
+            result[1].as_str().map(str::to_owned).expect("text"),
+            result[2].clone(),
+        )
+    };
+    assert_eq!(subscription("bad-extranonce2-size").1, 200);
+    assert_eq!(subscription("bad-extranonce2-size=0").1, 0);
+    assert_eq!(subscription("bad-extranonce1-size=33").0.len(), 66);
+    assert!(subscription("extranonce1-not-hex").0.contains('x'));
 
     let mut bench = Bench::new(with_quirks("wrong-types,unknown-method"));
     let mut miner = bench.connect();

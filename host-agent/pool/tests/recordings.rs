@@ -6,7 +6,7 @@ use pool::{
     Difficulty, JobTemplate, Reject, ShareRules, ShareTerms, Submit, Target, check_share,
     rebuild_share,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
 /// What differs between the recorded pools outside the share rules.
@@ -67,7 +67,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn from_server(&mut self, message: &Value, pool: &Pool) {
+    fn told_by_server(&mut self, message: &Value, pool: &Pool) {
         match message["method"].as_str() {
             Some("mining.set_difficulty") => {
                 let value = message["params"][0].as_f64().expect("a number");
@@ -222,7 +222,7 @@ fn replay(names: &[&str], pool: &Pool) -> Tally {
                     let id = message["id"].to_string();
                     replay.asked.insert(id, (message, noted.take()));
                 }
-                (Some("s->c"), Some(Ok(message))) => replay.from_server(&message, pool),
+                (Some("s->c"), Some(Ok(message))) => replay.told_by_server(&message, pool),
                 _ => {}
             }
         }
@@ -279,4 +279,70 @@ fn version_bits_mean_what_each_pool_takes_them_for() {
     assert_eq!((tally.accepted, tally.rejected, tally.hashes), (4, 4, 4));
     let tally = replay(&["v1-vbits-sri-translator"], &SRI);
     assert_eq!((tally.accepted, tally.rejected, tally.hashes), (4, 4, 4));
+}
+
+/// Public test jobs of the field with merkle branches, with every step's expected value.
+#[test]
+fn headers_of_jobs_with_merkle_branches_are_right_to_the_last_byte() {
+    let path = format!(
+        "{}/tests/data/header-chain.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(path).expect("vectors");
+    let vectors: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let bytes = |value: &Value| -> Vec<u8> {
+        let hex = value.as_str().expect("hex");
+        let pairs = (0..hex.len()).step_by(2);
+        pairs
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
+            .collect()
+    };
+    let (mut headers, mut shares) = (0, 0);
+    for vector in vectors.iter().filter(|vector| vector["header"].is_string()) {
+        let params = [
+            json!("1"),
+            vector["prevhash"].clone(),
+            vector["coinbase1"].clone(),
+            vector["coinbase2"].clone(),
+            vector["merkle_branches"].clone(),
+            vector["version"].clone(),
+            vector["nbits"].clone(),
+            vector["ntime"].clone(),
+            json!(true),
+        ];
+        let job = JobTemplate::from_notify(&params).expect("a job");
+        assert!(!job.branch.is_empty());
+        let (extranonce1, extranonce2) =
+            (bytes(&vector["extranonce1"]), bytes(&vector["extranonce2"]));
+        let header = job.header(&extranonce1, &extranonce2, job.version, job.ntime, 0);
+        let expected = bytes(&vector["header"]);
+        assert_eq!(header[..76], expected[..76], "{}", vector["name"]);
+        headers += 1;
+        let Some(nonce) = vector["nonce"].as_str() else {
+            continue;
+        };
+        let submit = json!(["w", "1", vector["extranonce2"], vector["ntime"], nonce]);
+        let submit = Submit::from_params(&submit).expect("a share");
+        let judge = |difficulty: f64| {
+            let difficulty = Difficulty::new(difficulty).expect("above zero");
+            let terms = ShareTerms {
+                extranonce1: &extranonce1,
+                extranonce2_size: extranonce2.len(),
+                version_mask: None,
+                target: Target::from_difficulty(difficulty),
+            };
+            check_share(&job, &terms, &ShareRules::STRICT, &submit)
+        };
+        let worth = vector["difficulty"].as_f64().expect("a number");
+        let share = judge(worth.floor()).expect("good for less than it is worth");
+        assert_eq!(
+            Some(share.hash.to_string().as_str()),
+            vector["hash_display"].as_str()
+        );
+        assert!((share.difficulty - worth).abs() < 1e-9 * worth && !share.is_block);
+        let refused = judge(worth.ceil()).expect_err("no good for more");
+        assert_eq!(refused.reason, Reject::LowDifficulty);
+        shares += 1;
+    }
+    assert_eq!((headers, shares), (3, 1));
 }

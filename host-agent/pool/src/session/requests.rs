@@ -15,6 +15,8 @@ use std::time::Duration;
 const MAX_WORKERS: usize = 32;
 /// Characters of a worker's name.
 const MAX_WORKER_NAME: usize = 256;
+/// Bytes in an extranonce1 that is too long on purpose.
+const MAX_HOSTILE: u32 = 64 * 1024;
 /// Characters kept of texts that only people read.
 const MAX_TEXT: usize = 128;
 
@@ -110,7 +112,8 @@ impl Session {
 
     fn subscribe(&mut self, now: Duration, id: &Value, params: &Value, ledger: &mut Ledger) {
         // A second one on the same connection gets no answer, as at ckpool.
-        if self.subscription.is_some() {
+        let silent = ledger.config.quirks.has(Quirk::SubscribeSilent);
+        if self.subscription.is_some() || silent {
             return;
         }
         if ledger.config.quirks.has(Quirk::EarlyVersionMask)
@@ -143,11 +146,17 @@ impl Session {
         } else {
             json!([["mining.notify", session_id]])
         };
-        let size = ledger.config.extranonce2_size;
-        let result = match quirks.number(Quirk::BadExtranonce) {
-            Some(size) => json!([subscriptions, "xyz", size]),
-            None if quirks.has(Quirk::WrongTypes) => json!(7),
-            None => json!([subscriptions, to_hex(&extranonce1), size]),
+        let result = if quirks.has(Quirk::WrongTypes) {
+            json!(7)
+        } else {
+            let given = match quirks.number(Quirk::BadExtranonce1Size) {
+                Some(bytes) => "e1".repeat(bytes.min(MAX_HOSTILE) as usize),
+                None if quirks.has(Quirk::Extranonce1NotHex) => "e1e1xyz1".to_owned(),
+                None => to_hex(&extranonce1),
+            };
+            let size = quirks.number(Quirk::BadExtranonce2Size);
+            let size = size.unwrap_or(u32::from(ledger.config.extranonce2_size));
+            json!([subscriptions, given, size])
         };
         let line = wire::answer(quirks, id, result, Value::Null);
         self.send(now, line, ledger);
@@ -200,11 +209,13 @@ impl Session {
         };
         let line = wire::answer(quirks, id, yes, Value::Null);
         let first = self.workers.len() == 1 && !known;
-        let job_first = quirks.has(Quirk::JobBeforeAuthorizeAnswer);
-        if job_first {
+        let silent = quirks.has(Quirk::AuthorizeSilent);
+        if quirks.has(Quirk::JobBeforeAuthorizeAnswer) {
             self.start_working(now, ledger);
         }
-        self.send(now, line, ledger);
+        if !silent {
+            self.send(now, line, ledger);
+        }
         if first {
             self.first_authorized(now, ledger);
         }
