@@ -116,10 +116,16 @@ impl Target {
         shl(self.words(), bits).map_or(Self::MAX, Self::from_words)
     }
 
-    /// The target's difficulty, good to a float's precision. The zero target's is infinite.
+    /// The target's difficulty, rounded to a float. The zero target's is infinite.
     #[must_use]
     pub fn difficulty(self) -> f64 {
-        Self::DIFFICULTY_1.to_f64() / self.to_f64()
+        let Some((top, exponent)) = self.top_bits() else {
+            return f64::INFINITY;
+        };
+        // Division by the 64 most significant bits alone keeps the quotient 2^11 times more
+        // precise than a float can show.
+        let quotient = (0xffff_u128 << 112) / u128::from(top);
+        quotient as f64 * 2f64.powi(208 - 112 - exponent)
     }
 
     /// How many hashes it takes on average to meet this target once: `2^256 / (target + 1)`.
@@ -135,14 +141,16 @@ impl Target {
     }
 
     fn to_f64(self) -> f64 {
-        let words = self.words();
-        let zeros = leading_zeros(words);
-        let Some([high, low @ ..]) = shl(words, zeros) else {
-            return 0.0;
-        };
-        // The lowest bit stands for all bits below it, so that rounding is right.
-        let sticky = u64::from(low != [0; 3]);
-        ((high | sticky) as f64) * 2f64.powi(192 - zeros as i32)
+        self.top_bits()
+            .map_or(0.0, |(top, exponent)| top as f64 * 2f64.powi(exponent))
+    }
+
+    /// The 64 most significant bits, the first of them a one, and the power of two that they
+    /// are multiplied by. `None` for zero.
+    fn top_bits(self) -> Option<(u64, i32)> {
+        let zeros = leading_zeros(self.words());
+        let [top, ..] = shl(self.words(), zeros)?;
+        (top != 0).then_some((top, 192 - zeros as i32))
     }
 
     /// Big-endian 64-bit words.
@@ -166,8 +174,8 @@ impl Target {
     }
 }
 
-/// The difficulty of a hash in header byte order: the greatest that it would have met, good
-/// to a float's precision.
+/// The difficulty of a hash in header byte order: the greatest that it would have met,
+/// rounded to a float.
 #[must_use]
 pub fn hash_difficulty(hash: &[u8; 32]) -> f64 {
     Target::from_le_bytes(*hash).difficulty()
