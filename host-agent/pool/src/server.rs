@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// Inputs that may wait for the core's task; readers wait when it is full.
 const INPUT_QUEUE: usize = 256;
-/// Packets that may wait for one connection's writer. A slow reader beyond that is hung up on.
+/// Batches of packets that may wait for one connection's writer. A miner that reads more slowly than
+/// that is hung up on. A batch is what one step of the core had to say.
 const WRITE_QUEUE: usize = 256;
 /// A packet that cannot be written for so long means that the miner is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,8 +30,11 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 /// Something to be done with the core by its own task.
 type Call = Box<dyn FnOnce(&mut PoolCore, Duration) + Send>;
 
+/// Packets to be written one by one, in this order.
+type Batch = Vec<Vec<u8>>;
+
 enum Input {
-    Connect(ConnectionId, mpsc::Sender<Vec<u8>>),
+    Connect(ConnectionId, mpsc::Sender<Batch>),
     Bytes(ConnectionId, Vec<u8>),
     Gone(ConnectionId),
     Call(Call),
@@ -51,7 +55,7 @@ pub struct Driver {
     inputs: mpsc::Receiver<Input>,
     events: mpsc::Sender<Event>,
     stats: watch::Sender<PoolStats>,
-    writers: BTreeMap<ConnectionId, mpsc::Sender<Vec<u8>>>,
+    writers: BTreeMap<ConnectionId, mpsc::Sender<Batch>>,
     events_lost: u64,
 }
 
@@ -93,6 +97,7 @@ pub async fn serve(
 impl PoolHandle {
     /// Takes a connection of any kind: a socket, or one end of an in-memory pipe. Spawns the tasks that
     /// move its bytes and returns at once. The connection is closed if the pool is full or has stopped.
+    /// Like all that spawns tasks it has to be called within a tokio runtime.
     pub fn attach(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -207,8 +212,12 @@ impl Driver {
     }
 
     fn drain(&mut self, now: Duration) {
+        let mut batches = BTreeMap::<ConnectionId, Batch>::new();
         while let Some((id, bytes)) = self.core.poll_transmit() {
-            let sent = self.writers.get(&id).map(|writer| writer.try_send(bytes));
+            batches.entry(id).or_default().push(bytes);
+        }
+        for (id, batch) in batches {
+            let sent = self.writers.get(&id).map(|writer| writer.try_send(batch));
             if let Some(Err(error)) = sent {
                 tracing::debug!(connection = %id, %error, "miner does not read its messages");
                 self.writers.remove(&id);
@@ -246,7 +255,7 @@ async fn carry(
     inputs: mpsc::Sender<Input>,
 ) {
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let (packets, mut outgoing) = mpsc::channel::<Vec<u8>>(WRITE_QUEUE);
+    let (packets, mut outgoing) = mpsc::channel::<Batch>(WRITE_QUEUE);
     if inputs.send(Input::Connect(id, packets)).await.is_err() {
         return;
     }
@@ -266,9 +275,11 @@ async fn carry(
     };
     let write = async {
         // The channel closes when the pool hangs up; what was in it is still written.
-        while let Some(packet) = outgoing.recv().await {
-            if write_packet(&mut writer, &packet).await.is_err() {
-                return;
+        while let Some(batch) = outgoing.recv().await {
+            for packet in batch {
+                if write_packet(&mut writer, &packet).await.is_err() {
+                    return;
+                }
             }
         }
         // The peer may be gone already; there is nothing more to say to it either way.

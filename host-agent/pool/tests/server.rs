@@ -27,9 +27,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// The next message, or `None` at the end.
     async fn next(&mut self) -> Option<Value> {
-        let mut line = String::new();
-        let count = self.stream.read_line(&mut line).await.expect("text");
-        (count > 0).then(|| serde_json::from_str(&line).expect("JSON"))
+        loop {
+            let mut line = String::new();
+            let count = self.stream.read_line(&mut line).await.expect("text");
+            if count == 0 {
+                return None;
+            }
+            if !line.trim().is_empty() {
+                return Some(serde_json::from_str(&line).expect("JSON"));
+            }
+        }
     }
 
     async fn until(&mut self, method: &str) -> Value {
@@ -217,6 +224,14 @@ async fn slow_bytes_arrive_complete() {
     let begin = tokio::time::Instant::now();
     client.start().await;
     assert!(begin.elapsed() > Duration::from_secs(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_start_however_their_bytes_are_delivered() {
+    for quirks in ["coalesced", "byte-by-byte", "huge-line=500", "crlf"] {
+        let (pool, _events) = embedded(with_quirks(quirks));
+        attach(&pool).start().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
