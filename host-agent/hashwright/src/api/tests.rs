@@ -369,7 +369,7 @@ async fn bodies_beyond_the_limit_are_refused() {
         "[".repeat(MAX_REQUEST_BYTES as usize + 1)
     );
     assert_eq!(status_of(&agent.raw(chunked.as_bytes()).await), 413);
-    let fits = " ".repeat(1000) + INFO;
+    let fits = INFO.to_owned() + &" ".repeat(MAX_REQUEST_BYTES as usize - INFO.len());
     assert_eq!(
         agent
             .status("POST /rpc", &format!("{HOST}{JSON}"), &fits)

@@ -321,7 +321,7 @@ fn clock(board: &BoardStatus) -> String {
     if target > 0.0 && now < 0.995 * target {
         let (full, empty) = bar_cells(now / target, 5);
         format!(
-            "{}{} {now:.0}/{target:.0} MHz",
+            "{}{} {now:>3.0}/{target:.0} MHz",
             "█".repeat(full),
             "░".repeat(empty)
         )

@@ -1,1 +1,258 @@
-//! What the live view looks like.
+//! What the live view looks like on terminals of several sizes.
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+
+use super::*;
+use crate::state::{NonceCounters, Rate, Rates};
+
+fn rate(hps: f64, sigma_hps: f64) -> Rate {
+    Rate { hps, sigma_hps }
+}
+
+fn board(index: usize) -> BoardStatus {
+    BoardStatus {
+        index,
+        model: "Bitaxe Gamma".into(),
+        uart: "sim".into(),
+        simulated: true,
+        state: "ramping".into(),
+        chips_found: 1,
+        chips_expected: 1,
+        frequency_mhz: 210.0,
+        target_mhz: 525.0,
+        hashrate: Rates {
+            m1: rate(486e9, 20e9),
+            ..Rates::default()
+        },
+        nonces: NonceCounters {
+            hardware_errors: 3,
+            duplicates: 4,
+            ..NonceCounters::default()
+        },
+        ..BoardStatus::default()
+    }
+}
+
+fn snapshot() -> Snapshot {
+    let mut snapshot = Snapshot {
+        boards: vec![board(0)],
+        pools: vec![PoolStatus {
+            url: "stratum+tcp://127.0.0.1:3333".into(),
+            active: true,
+            state: "mining".into(),
+            difficulty: 1024.0,
+            job_id: Some("4f".into()),
+            accepted: 12,
+            submitted: 13,
+            rejected: 1,
+            latency_ms: Some(23.4),
+            ..PoolStatus::default()
+        }],
+        ..Snapshot::default()
+    };
+    snapshot.system.name = "rack-3-7".into();
+    snapshot.system.sha256d_backend = "sha-ni".into();
+    snapshot.system.uptime_s = 185.0;
+    snapshot.miner = MinerStatus {
+        state: "mining".into(),
+        simulated: true,
+        hashrate: Rates {
+            s5: rate(1.2e12, 390e9),
+            m1: rate(1.08e12, 110e9),
+            m10: rate(1.07e12, 36e9),
+            h1: Rate::default(),
+        },
+        expected_hps: 1.2e12,
+        best_difficulty: 48_211.0,
+        ..MinerStatus::default()
+    };
+    snapshot
+}
+
+fn drawn(snapshot: Snapshot, colour: bool, width: u16, height: u16) -> Buffer {
+    let mut screen = Screen::new(colour);
+    screen.update(Arc::new(snapshot));
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| screen.draw(frame)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+fn rows(buffer: &Buffer) -> Vec<String> {
+    let row = |y| {
+        (0..buffer.area.width)
+            .map(|x| buffer[(x, y)].symbol())
+            .collect::<String>()
+    };
+    (0..buffer.area.height)
+        .map(|y| row(y).trim_end().to_owned())
+        .collect()
+}
+
+#[test]
+fn everything_fits_a_classic_terminal() {
+    let rows = rows(&drawn(snapshot(), true, 80, 24));
+    let expected = [
+        "hashwright  rack-3-7   SIMULATED   mining                    sha-ni  up 3 min 05 s",
+        "",
+        "5 s 1.20 ± 0.39 TH/s  1 min 1.08 ± 0.11 TH/s  10 min 1.07 ± 0.04 TH/s",
+        "██████████████████████████████████░░░░ 90 % of 1.20 TH/s expected",
+        "",
+        "board           chips  state    clock                  1 min  HW err  dup  uart",
+        "0 Bitaxe Gamma    1/1  ramping  ██░░░ 210/525 MHz   486 GH/s       3    4  sim",
+        "",
+        "pool             state        diff  job       accepted  rejected  answer",
+        "0*127.0.0.1:3333  mining      1.02k  4f              12         1   23 ms",
+        "best share 48.2k   nonces 0   HW errors 0   duplicates 0   stale 0",
+        "",
+        "   3 min 05 s  board 0 (Bitaxe Gamma): 1 of 1 chips found",
+        "   3 min 05 s  board 0 (Bitaxe Gamma): ramping",
+        "   3 min 05 s  board 0 (Bitaxe Gamma): clock 210 of 525 MHz (40 %)",
+        "   3 min 05 s  pool 0 (stratum+tcp://127.0.0.1:3333): mining, now in use",
+        "   3 min 05 s  pool 0 (stratum+tcp://127.0.0.1:3333): share difficulty 1.02k",
+        "   3 min 05 s  pool 0 (stratum+tcp://127.0.0.1:3333): rejected a share (1 of 13 s",
+        "   3 min 05 s  miner: mining",
+    ];
+    let squeezed = |row: &str| row.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (row, expected) in rows.iter().zip(expected) {
+        assert_eq!(squeezed(row), squeezed(expected));
+    }
+    assert_eq!(
+        rows[0].chars().count(),
+        80,
+        "the right side ends at the edge: {:?}",
+        rows[0]
+    );
+    assert!(rows[23].ends_with("q quit"));
+}
+
+#[test]
+fn numbers_keep_their_places_while_they_change() {
+    let mut later = snapshot();
+    later.miner.hashrate.s5 = rate(999e9, 1e9);
+    later.boards[0].hashrate.m1 = rate(0.0, 0.0);
+    later.boards[0].frequency_mhz = 99.0;
+    let (before, after) = (
+        rows(&drawn(snapshot(), true, 80, 24)),
+        rows(&drawn(later, true, 80, 24)),
+    );
+    for (row, text) in [
+        (2, "1 min"),
+        (2, "10 min"),
+        (5, "HW err"),
+        (5, "1 min"),
+        (6, "3    4"),
+    ] {
+        let column = |rows: &[String]| {
+            rows[row]
+                .split(text)
+                .next()
+                .map(|left| left.chars().count())
+        };
+        assert_eq!(column(&before), column(&after), "{text}");
+    }
+}
+
+#[test]
+fn narrow_terminals_keep_names_states_and_rates() {
+    let rows = rows(&drawn(snapshot(), true, 36, 20));
+    for needed in [
+        "1 min 1.08 ± 0.11 TH/s",
+        "0 Bitaxe Gamma",
+        "ramping",
+        "486 GH/s",
+        "mining",
+        "12",
+    ] {
+        assert!(
+            rows.iter().any(|row| row.contains(needed)),
+            "{needed}: {rows:#?}"
+        );
+    }
+}
+
+#[test]
+fn no_size_and_no_state_breaks_the_view() {
+    let mut odd = snapshot();
+    odd.miner.expected_hps = f64::NAN;
+    odd.miner.hashrate.m1 = rate(f64::INFINITY, f64::NAN);
+    odd.boards[0].target_mhz = f64::MIN_POSITIVE;
+    odd.boards[0].frequency_mhz = -1.0;
+    odd.system.uptime_s = f64::NEG_INFINITY;
+    for snapshot in [Snapshot::default(), snapshot(), odd] {
+        for width in [1, 2, 5, 12, 20, 42, 79, 200] {
+            for height in [1, 2, 3, 8, 13, 60] {
+                drawn(snapshot.clone(), true, width, height);
+            }
+        }
+    }
+}
+
+#[test]
+fn many_boards_leave_room_for_pools_and_events() {
+    let mut many = snapshot();
+    many.boards = (0..30).map(board).collect();
+    let rows = rows(&drawn(many, true, 80, 24));
+    assert!(
+        rows.iter().any(|row| row.starts_with("… and ")),
+        "{rows:#?}"
+    );
+    assert!(
+        rows.iter()
+            .any(|row| row.contains("127.0.0.1:3333  mining")),
+        "{rows:#?}"
+    );
+    assert!(
+        rows.iter().any(|row| row.ends_with("miner: mining")),
+        "{rows:#?}"
+    );
+}
+
+#[test]
+fn a_real_miner_carries_no_badge() {
+    let mut real = snapshot();
+    real.miner.simulated = false;
+    assert!(!rows(&drawn(real, true, 80, 24))[0].contains("SIMULATED"));
+}
+
+#[test]
+fn without_colour_only_weight_tells() {
+    let colours = |buffer: &Buffer| {
+        buffer
+            .content
+            .iter()
+            .filter(|c| c.fg != Color::Reset)
+            .count()
+    };
+    assert!(colours(&drawn(snapshot(), true, 80, 24)) > 0);
+    assert_eq!(colours(&drawn(snapshot(), false, 80, 24)), 0);
+}
+
+#[test]
+fn a_failed_board_stands_out() {
+    let mut failed = snapshot();
+    failed.boards[0].problem = Some("no chips answer: check power".into());
+    let buffer = drawn(failed, true, 80, 24);
+    assert_eq!(buffer[(0, 6)].fg, Color::Red);
+    assert!(
+        rows(&buffer)
+            .iter()
+            .any(|row| row.contains("no chips answer: check power"))
+    );
+}
+
+#[test]
+fn old_events_make_room_for_new_ones() {
+    let mut screen = Screen::new(false);
+    for round in 0..200 {
+        let mut state = snapshot();
+        state.miner.state = format!("round {round}");
+        screen.update(Arc::new(state));
+    }
+    assert_eq!(screen.events.len(), EVENTS_KEPT);
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    terminal.draw(|frame| screen.draw(frame)).unwrap();
+    let rows = rows(terminal.backend().buffer());
+    assert!(rows[22].ends_with("miner: round 199"), "{rows:#?}");
+}
