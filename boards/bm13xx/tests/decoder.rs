@@ -328,8 +328,16 @@ fn any_reply() -> impl Strategy<Value = Reply> {
 
 /// Bytes that are likely to look like replies.
 fn garbage(most: usize) -> impl Strategy<Value = Vec<u8>> {
-    let byte = prop_oneof![3 => any::<u8>(), 1 => Just(0xAA), 1 => Just(0x55), 1 => Just(0x00), 1 => Just(0x80)];
-    proptest::collection::vec(byte, 0..most)
+    proptest::collection::vec(any::<u16>(), 0..most).prop_map(|raw| {
+        let likely = |n: u16| match n >> 8 {
+            0..=39 => 0xAA,
+            40..=79 => 0x55,
+            80..=99 => 0x00,
+            100..=109 => 0x80,
+            _ => n as u8,
+        };
+        raw.into_iter().map(likely).collect()
+    })
 }
 
 fn any_kind() -> impl Strategy<Value = ChipKind> {
