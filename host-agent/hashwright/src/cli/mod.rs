@@ -95,7 +95,11 @@ pub async fn chips(args: &ChipArgs) -> Result<String, ClientError> {
     if args.client.json {
         return Ok(chips.to_string());
     }
-    Ok(render::chips(&typed::<Vec<_>>(methods::CHIP_LIST, &chips)?))
+    let boards = client.call(methods::BOARD_LIST).await?;
+    Ok(render::chips(
+        &typed::<Vec<_>>(methods::CHIP_LIST, &chips)?,
+        &typed::<Vec<_>>(methods::BOARD_LIST, &boards)?,
+    ))
 }
 
 /// `hashwright pools`: the configured pools.

@@ -102,16 +102,17 @@ pub fn boards(boards: &[BoardStatus]) -> String {
             format::plain(problem, LINE)
         ))
     });
+    let notes = problems.chain(simulated_note(boards));
     table
         .lines(None)
         .into_iter()
-        .chain(problems)
+        .chain(notes)
         .collect::<Vec<_>>()
         .join("\n")
 }
 
-/// A line per chip.
-pub fn chips(chips: &[ChipStatus]) -> String {
+/// A line per chip; the boards tell which of them are simulated.
+pub fn chips(chips: &[ChipStatus], boards: &[BoardStatus]) -> String {
     if chips.is_empty() {
         return "No chips have been found. `hashwright boards` tells why.".into();
     }
@@ -139,7 +140,12 @@ pub fn chips(chips: &[ChipStatus]) -> String {
             chip.hardware_errors.to_string(),
         ]);
     }
-    table.lines(None).join("\n")
+    let shown = boards
+        .iter()
+        .filter(|board| chips.iter().any(|chip| chip.board == board.index));
+    let mut lines = table.lines(None);
+    lines.extend(simulated_note(shown));
+    lines.join("\n")
 }
 
 /// A line per pool, then their problems, messages and reasons of rejects.
@@ -196,6 +202,14 @@ pub fn pools(pools: &[PoolStatus]) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// Says which boards are simulated, if any: nobody should take their rates for real ones.
+fn simulated_note<'a>(boards: impl IntoIterator<Item = &'a BoardStatus>) -> Option<String> {
+    let simulated = boards.into_iter().filter(|board| board.simulated);
+    let indices: Vec<_> = simulated.map(|board| board.index.to_string()).collect();
+    let note = "SIMULATED (rates are scaled and earn nothing): board";
+    (!indices.is_empty()).then(|| format!("{note} {}", indices.join(", ")))
 }
 
 fn program(system: &SystemInfo) -> String {

@@ -16,6 +16,7 @@ fn sample() -> Snapshot {
             model: "Bitaxe Gamma".into(),
             chip: "BM1370".into(),
             uart: "sim".into(),
+            simulated: true,
             state: "ramping".into(),
             problem: Some("slow\nramp".into()),
             chips_found: 1,
@@ -98,6 +99,10 @@ async fn tables_show_what_the_agent_sends() {
     }
     let text = chips(&chips_of(args.clone(), Some(0))).await.unwrap();
     assert!(text.contains("0x1c") && text.contains("210.0"), "{text}");
+    assert!(
+        text.ends_with("SIMULATED (rates are scaled and earn nothing): board 0"),
+        "{text}"
+    );
     let text = pools(&args).await.unwrap();
     assert!(
         text.contains("1.02k") && text.contains("rejected 1: stale (\"Job not·found\")"),
@@ -174,7 +179,7 @@ async fn another_program_on_the_port_is_not_taken_for_an_agent() {
 fn empty_lists_say_so() {
     assert_eq!(render::boards(&[]), "No boards are configured.");
     assert_eq!(render::pools(&[]), "No pools are configured.");
-    assert!(render::chips(&[]).starts_with("No chips have been found."));
+    assert!(render::chips(&[], &[]).starts_with("No chips have been found."));
 }
 
 #[test]

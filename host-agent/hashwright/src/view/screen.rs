@@ -167,9 +167,16 @@ impl Screen {
             Column::right("dup").gives_way(4),
             Column::left("uart").gives_way(5),
         ]);
+        // The badge speaks for all boards; beside real ones each simulated one needs its own.
+        let mixed = boards.iter().any(|board| !board.simulated);
         for board in boards {
+            let mark = if mixed && board.simulated {
+                " (sim)"
+            } else {
+                ""
+            };
             table.push([
-                format!("{} {}", board.index, format::plain(&board.model, 20)),
+                format!("{} {}{mark}", board.index, format::plain(&board.model, 20)),
                 format!("{}/{}", board.chips_found, board.chips_expected),
                 format::plain(&board.state, 10),
                 clock(board),

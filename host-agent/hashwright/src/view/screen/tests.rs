@@ -217,6 +217,18 @@ fn a_real_miner_carries_no_badge() {
 }
 
 #[test]
+fn beside_real_boards_each_simulated_one_is_marked() {
+    let mut mixed = snapshot();
+    mixed.boards.push(BoardStatus {
+        simulated: false,
+        ..board(1)
+    });
+    let rows = rows(&drawn(mixed, true, 80, 24));
+    assert!(rows[6].starts_with("0 Bitaxe Gamma (sim)  "), "{rows:#?}");
+    assert!(rows[7].starts_with("1 Bitaxe Gamma  "), "{rows:#?}");
+}
+
+#[test]
 fn without_colour_only_weight_tells() {
     let colours = |buffer: &Buffer| {
         buffer
