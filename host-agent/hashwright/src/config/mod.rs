@@ -1,7 +1,7 @@
 //! The config: one TOML file, read once at start, checked as a whole before anything runs.
 //!
 //! [`Config::load`] reads and checks; every problem of a file is told at once, with its line.
-//! [`reference`] is the table of all keys, from which `docs/config.md` is made. Nothing here
+//! [`mod@reference`] is the table of all keys, from which `docs/config.md` is made. Nothing here
 //! opens ports or sockets; only the config itself, profiles and secrets are read.
 
 mod check;
