@@ -15,8 +15,11 @@ use crate::{
     spec::{ChainSpec, HostBaud, SpecError},
 };
 
-/// Bytes from the host that have not reached the chips; more than a second at any speed.
-const RX_LIMIT: usize = 1 << 20;
+/// Bytes from the host that have not reached the chips; 22 seconds at the reset rate.
+const RX_LIMIT: usize = 1 << 18;
+
+/// Latest time: 73 years, so that no sum of times overflows.
+const END_OF_TIME_NS: u64 = 1 << 61;
 
 /// How often a mining chain wants to be advanced.
 const MINING_STEP_NS: u64 = 10_000_000;
@@ -26,7 +29,8 @@ const COMMAND_STEP_NS: u64 = 2_000_000;
 
 /// A chain of simulated chips. See the [crate documentation](crate) for an example.
 ///
-/// All times are measured from the same arbitrary start; a time earlier than one seen before counts as that one.
+/// All times are measured from the same arbitrary start; a time earlier than one seen before counts as that one, and time
+/// stops after 73 years.
 #[derive(Debug)]
 pub struct VirtualChain {
     spec: ChainSpec,
@@ -129,7 +133,8 @@ impl VirtualChain {
                 self.notices.add(Notice::HostOverran, self.now);
                 continue;
             }
-            self.rx_busy_until += bytes_ns(1, self.line_baud(self.host));
+            let byte_time = bytes_ns(1, self.line_baud(self.host));
+            self.rx_busy_until = self.rx_busy_until.saturating_add(byte_time);
             self.rx.push_back(RxByte {
                 at: self.rx_busy_until,
                 byte,
@@ -155,11 +160,16 @@ impl VirtualChain {
             .map(Duration::from_nanos)
     }
 
-    /// Lets everything happen that happens until `now`. The outcome does not depend on the size of the steps.
+    /// When the last byte written so far has reached the chips: what draining a serial port waits for.
+    pub fn drained_at(&self) -> Duration {
+        Duration::from_nanos(self.rx_busy_until)
+    }
+
+    /// Lets everything happen that happens until `now`. The outcome does not depend on the size of the steps; the cost of a
+    /// step grows with the headers tested in it.
     pub fn advance(&mut self, now: Duration) {
-        let now = u64::try_from(now.as_nanos())
-            .unwrap_or(u64::MAX)
-            .max(self.now);
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let now = now.min(END_OF_TIME_NS).max(self.now);
         while let Some(byte) = self.rx.front().copied().filter(|byte| byte.at <= now) {
             self.rx.pop_front();
             self.take_byte(byte);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use crate::{
     clock::Clock,
     frame::{Reply, Target, is_long},
+    geometry::{Geometry, Placement},
     job::{Job, MidstateCache, Ticket},
     report::{ChipReport, Notice},
     rng::mix,
     silicon::{BaudControl, CRYSTAL_HZ, IdLayout, RESET_BAUD, Silicon, Walk},
-    sweep::{Axis, Hit, Sweep},
+    sweep::{Hit, Sweep},
 };
 
 /// Register numbers that do something here; all others only keep their value.
@@ -367,28 +368,24 @@ impl ChipState {
 
     /// Hashes the header of a candidate and reports it if it meets the ticket.
     fn test(&mut self, job: &Job, hit: Hit, cache: &mut MidstateCache, found: &mut Vec<Found>) {
-        let spot = self.spot(job, hit);
+        let geometry = self.geometry();
+        let spot = geometry.spot(job, hit);
         self.stats.tested += 1;
         let nonce = spot.nonce.to_be_bytes();
         let hash = job.hash_cached(cache, nonce, spot.variant);
         let Some(margin) = self.ticket.margin(&hash) else {
             return;
         };
-        let rolled = self.silicon.walk != Walk::Midstates;
+        let margin = if self.silicon.walk == Walk::Midstates {
+            0
+        } else {
+            margin
+        };
         let header = mix(job.key(), u64::from(spot.nonce), u64::from(spot.variant));
-        // Sub-cores that share a version for want of mask bits all find the same header.
-        for twin in 0..1 << self.twin_bits() {
-            let id = job.reply_id(
-                self.silicon.ids,
-                spot.low | twin << (self.sub_core_bits() - self.twin_bits()),
-            );
-            let reply = Reply::nonce(
-                self.long(false),
-                nonce,
-                if rolled { margin } else { 0 },
-                id,
-                spot.variant,
-            );
+        let long = self.long(false);
+        for low in geometry.twins(spot) {
+            let id = job.reply_id(self.silicon.ids, low);
+            let reply = Reply::nonce(long, nonce, margin, id, spot.variant);
             self.stats.nonces += 1;
             found.push(Found {
                 tick: hit.tick,
@@ -396,44 +393,6 @@ impl ChipState {
                 reply,
                 header,
             });
-        }
-    }
-
-    /// From a place on the axis to nonce bits, version and the low bits of the id byte.
-    fn spot(&self, job: &Job, hit: Hit) -> Spot {
-        let small_cores = u64::from(self.silicon.small_cores);
-        let (clock, small) = (hit.place / small_cores, (hit.place % small_cores) as u32);
-        let sub_cores = self.silicon.sub_cores;
-        match self.silicon.walk {
-            Walk::Midstates => {
-                let midstates = u64::from(job.midstate_count());
-                let (counter, midstate) = ((clock / midstates) as u32, (clock % midstates) as u8);
-                let nonce =
-                    (small / sub_cores) << 24 | (small % sub_cores) << 22 | counter & 0x3F_FFFF;
-                Spot {
-                    nonce,
-                    variant: u16::from(midstate),
-                    low: midstate,
-                }
-            }
-            walk => {
-                let (core, sub, phase) = if walk == Walk::ByPosition {
-                    // More hashes per clock than cores times sub-cores: the surplus takes further counters.
-                    let layer = small / 128;
-                    (small % 128, layer % sub_cores, layer / sub_cores)
-                } else {
-                    let sub = small % sub_cores;
-                    (small / sub_cores, sub, sub & 1)
-                };
-                let counter = (clock * walk.counters_per_clock()) as u32 + phase;
-                let own = sub & ((sub_cores >> self.twin_bits()) - 1);
-                let version = hit.batch * (sub_cores >> self.twin_bits()) + own;
-                Spot {
-                    nonce: core << 25 | counter & 0x1FF_FFFF,
-                    variant: deposit(version, self.mask()),
-                    low: own as u8,
-                }
-            }
         }
     }
 
@@ -448,10 +407,10 @@ impl ChipState {
             return;
         };
         if self.sweep.is_none() {
-            let axis = self.axis(job);
+            let axis = self.geometry().axis(job, self.scale_bits);
             self.sweep = Some(Sweep::new(
                 axis,
-                self.start(job),
+                self.geometry().start(job, self.placement()),
                 clock,
                 self.batch_ticks(),
                 tick,
@@ -459,55 +418,24 @@ impl ChipState {
         }
     }
 
-    fn axis(&self, job: &Job) -> Axis {
-        let (clocks, batches) = match self.silicon.walk {
-            Walk::Midstates => (u64::from(job.midstate_count()) << 22, 1),
-            walk => {
-                let versions = 1_u32 << self.mask().count_ones();
-                (
-                    (1 << 25) / walk.counters_per_clock(),
-                    (versions / self.silicon.sub_cores).max(1),
-                )
-            }
-        };
-        Axis {
-            key: job.key(),
-            small_cores: u64::from(self.silicon.small_cores),
-            clocks,
-            batches,
-            // Twins find each other's headers, so that distinct candidates are as many times rarer.
-            block_bits: u32::from(self.scale_bits) + u32::from(self.twin_bits()),
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            silicon: self.silicon,
+            mask: self.mask(),
         }
     }
 
-    /// Clock on the axis where this chip's batches begin: its own slice, and the job's starting nonce from there. That the
-    /// starting nonce counts inside the slice is assumed; hosts send zero.
-    fn start(&self, job: &Job) -> u64 {
-        let address = u64::from(self.address);
-        let first = u64::from(job.first_nonce());
-        let counter = match self.silicon.walk {
-            Walk::Midstates => {
-                let counter = (address << 14) + (first & 0x3F_FFFF);
-                return counter * u64::from(job.midstate_count());
-            }
-            Walk::ByAddress => (address >> 1) << 18,
-            Walk::ByOffset => {
-                let offset = self.registers[usize::from(reg::NONCE_OFFSET)];
-                if offset >> 31 == 0 {
-                    0
-                } else {
-                    u64::from(offset & 0xFFFF) << 9
-                }
-            }
-            // Assigned in steps of 16, found in nonces in steps of 256 / chips.
-            Walk::ByPosition => (((address >> 4) * (256 / u64::from(self.chain_len))) & 0xFF) << 17,
-        };
-        (counter + (first & 0x1FF_FFFF)) / self.silicon.walk.counters_per_clock()
+    fn placement(&self) -> Placement {
+        Placement {
+            address: self.address,
+            offset: self.registers[usize::from(reg::NONCE_OFFSET)],
+            chain_len: self.chain_len,
+        }
     }
 
     fn move_start(&mut self, tick: u64) {
         if let (Some(mut sweep), Some(job)) = (self.sweep.take(), self.job.clone()) {
-            sweep.set_start(self.start(&job), tick);
+            sweep.set_start(self.geometry().start(&job, self.placement()), tick);
             self.sweep = Some(sweep);
         }
     }
@@ -529,19 +457,6 @@ impl ChipState {
 
     fn rolling(&self) -> bool {
         self.registers[usize::from(reg::ROLLING)] & 0x9000_0000 == 0x9000_0000
-    }
-
-    fn sub_core_bits(&self) -> u8 {
-        self.silicon.sub_cores.trailing_zeros() as u8
-    }
-
-    /// Bits of the sub-core number that the mask has no room for.
-    fn twin_bits(&self) -> u8 {
-        if self.silicon.walk == Walk::Midstates {
-            return 0;
-        }
-        self.sub_core_bits()
-            .saturating_sub(self.mask().count_ones() as u8)
     }
 
     /// Misc control's top bits; all published values for mining chips share these three.
@@ -646,26 +561,7 @@ impl ChipState {
     }
 }
 
-struct Spot {
-    nonce: u32,
-    variant: u16,
-    low: u8,
-}
-
 /// 25 MHz / (8 x (divider + 1)).
 fn baud_of(divider: u32) -> u32 {
     CRYSTAL_HZ as u32 / (8 * (divider + 1))
-}
-
-/// Spreads the low bits of `value` over the set bits of `mask`, lowest first.
-fn deposit(value: u32, mask: u16) -> u16 {
-    if mask == u16::MAX {
-        return value as u16;
-    }
-    let (mut out, mut value) = (0, value);
-    for bit in (0..16).filter(|bit| mask >> bit & 1 != 0) {
-        out |= ((value & 1) as u16) << bit;
-        value >>= 1;
-    }
-    out
 }

@@ -34,6 +34,7 @@ mod chip;
 mod clock;
 mod crc;
 mod frame;
+mod geometry;
 mod job;
 mod line;
 mod repeats;

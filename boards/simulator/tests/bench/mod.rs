@@ -397,6 +397,11 @@ impl Bench {
         }
     }
 
+    /// Gives replies half a second to come.
+    pub(crate) fn drain_some(&mut self) {
+        self.millis(500);
+    }
+
     pub(crate) fn set_baud(&mut self, rate: u32) {
         self.chain.set_host_baud(HostBaud::Rate(rate));
     }
