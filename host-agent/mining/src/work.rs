@@ -20,6 +20,9 @@ const EXTRANONCE2_MAX: usize = 16;
 
 /// One chain's part of the extranonce2 values: chain `index` of `count` uses the values
 /// `index`, `index + count`, `index + 2·count` and so on.
+///
+/// Parts are disjoint only while all chains agree on `count`, so it should be the greatest
+/// number of chains that there may ever be, and stay so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partition {
     index: u32,
@@ -208,7 +211,8 @@ pub enum WorkError {
 ///
 /// The extranonce2 counter never restarts, so that a job that comes again, after a resumed
 /// session for instance, gives new headers. Only when a tiny extranonce2 has gone round is
-/// a value used again, and then with a later time.
+/// a value used again, and then with a later time. (If another job came in between, that is
+/// no longer remembered; it takes an extranonce2 of one byte to notice.)
 #[derive(Clone, Debug)]
 pub struct WorkSource {
     partition: Partition,

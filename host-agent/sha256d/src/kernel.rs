@@ -113,6 +113,7 @@ macro_rules! unroll {
         })*
     };
 }
+#[cfg(target_arch = "x86_64")]
 pub(crate) use unroll;
 
 /// SHA-256's compression function.
