@@ -6,13 +6,16 @@ use std::sync::Arc;
 use crate::{
     clock::Clock,
     frame::{Reply, Target, is_long},
-    geometry::{Geometry, Placement},
-    job::{Job, MidstateCache, Ticket},
+    job::{Job, Ticket},
     report::{ChipReport, Notice},
     rng::mix,
-    silicon::{BaudControl, CRYSTAL_HZ, IdLayout, RESET_BAUD, Silicon, Walk},
-    sweep::{Hit, Sweep},
+    silicon::{BaudControl, CRYSTAL_HZ, RESET_BAUD, Silicon, Walk},
+    sweep::Sweep,
 };
+
+mod mining;
+
+pub(crate) use mining::Found;
 
 /// Register numbers that do something here; all others only keep their value.
 mod reg {
@@ -104,16 +107,6 @@ pub(crate) struct Stats {
     jobs: u64,
     writes: u64,
     epochs_repeated: u64,
-}
-
-/// A nonce that met the ticket.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Found {
-    pub(crate) tick: u64,
-    pub(crate) chip: u16,
-    pub(crate) reply: Reply,
-    /// Names the header, whatever the chip or job id.
-    pub(crate) header: u64,
 }
 
 impl ChipState {
@@ -284,61 +277,9 @@ impl ChipState {
         )
     }
 
-    /// Takes a job: it replaces the current one at once.
-    pub(crate) fn take_job(&mut self, job: Arc<Job>, tick: u64, notice: &mut impl FnMut(Notice)) {
-        self.stats.jobs += 1;
-        self.count(tick);
-        self.job = Some(job);
-        self.sweep = None;
-        if !self.cores_enabled {
-            notice(Notice::JobWithoutCores);
-        }
-        if self.clock.is_err() {
-            notice(Notice::JobWithoutClock);
-        }
-        if self.batch_ticks().is_none() && self.silicon.walk != Walk::Midstates {
-            notice(Notice::JobWithoutSweep);
-        }
-        if !self.reporting() {
-            notice(Notice::JobWithoutReporting);
-        }
-        self.refresh(tick);
-    }
-
-    /// Whether it hashes and would report.
-    pub(crate) fn is_mining(&self) -> bool {
-        self.sweep.is_some() && self.reporting()
-    }
-
     /// Sets what the die sensor reads.
     pub(crate) fn set_celsius(&mut self, celsius: f64) {
         self.celsius = celsius;
-    }
-
-    /// Hashes up to `tick`; returns how often the epoch ended on the way.
-    pub(crate) fn run(
-        &mut self,
-        tick: u64,
-        cache: &mut MidstateCache,
-        found: &mut Vec<Found>,
-    ) -> u64 {
-        self.count(tick);
-        let Some(mut sweep) = self.sweep.take() else {
-            return 0;
-        };
-        let repeats = sweep.repeats;
-        if let Some(job) = self.job.clone() {
-            let reporting = self.reporting();
-            sweep.run(tick, |hit| {
-                if reporting {
-                    self.test(&job, hit, cache, found);
-                }
-            });
-        }
-        let repeats = sweep.repeats - repeats;
-        self.sweep = Some(sweep);
-        self.stats.epochs_repeated += repeats;
-        repeats
     }
 
     pub(crate) fn register(&self, register: u8, tick: u64) -> u32 {
@@ -364,105 +305,6 @@ impl ChipState {
             writes: stats.writes,
             epochs_repeated: stats.epochs_repeated,
         }
-    }
-
-    /// Hashes the header of a candidate and reports it if it meets the ticket.
-    fn test(&mut self, job: &Job, hit: Hit, cache: &mut MidstateCache, found: &mut Vec<Found>) {
-        let geometry = self.geometry();
-        let spot = geometry.spot(job, hit);
-        self.stats.tested += 1;
-        let nonce = spot.nonce.to_be_bytes();
-        let hash = job.hash_cached(cache, nonce, spot.variant);
-        let Some(margin) = self.ticket.margin(&hash) else {
-            return;
-        };
-        let margin = if self.silicon.walk == Walk::Midstates {
-            0
-        } else {
-            margin
-        };
-        let header = mix(job.key(), u64::from(spot.nonce), u64::from(spot.variant));
-        let long = self.long(false);
-        for low in geometry.twins(spot) {
-            let id = job.reply_id(self.silicon.ids, low);
-            let reply = Reply::nonce(long, nonce, margin, id, spot.variant);
-            self.stats.nonces += 1;
-            found.push(Found {
-                tick: hit.tick,
-                chip: self.index,
-                reply,
-                header,
-            });
-        }
-    }
-
-    /// Restarts, continues or stops hashing after anything changed.
-    fn refresh(&mut self, tick: u64) {
-        let sweeping =
-            self.silicon.walk == Walk::Midstates || self.registers[usize::from(reg::SWEEP)] != 0;
-        let (Ok(clock), Some(job), true, true) =
-            (self.clock, &self.job, self.cores_enabled, sweeping)
-        else {
-            self.sweep = None;
-            return;
-        };
-        if self.sweep.is_none() {
-            let axis = self.geometry().axis(job, self.scale_bits);
-            self.sweep = Some(Sweep::new(
-                axis,
-                self.geometry().start(job, self.placement()),
-                clock,
-                self.batch_ticks(),
-                tick,
-            ));
-        }
-    }
-
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            silicon: self.silicon,
-            mask: self.mask(),
-        }
-    }
-
-    fn placement(&self) -> Placement {
-        Placement {
-            address: self.address,
-            offset: self.registers[usize::from(reg::NONCE_OFFSET)],
-            chain_len: self.chain_len,
-        }
-    }
-
-    fn move_start(&mut self, tick: u64) {
-        if let (Some(mut sweep), Some(job)) = (self.sweep.take(), self.job.clone()) {
-            sweep.set_start(self.geometry().start(&job, self.placement()), tick);
-            self.sweep = Some(sweep);
-        }
-    }
-
-    /// Length of a batch; none while register 0x10 is zero, and on chips without it.
-    fn batch_ticks(&self) -> Option<u64> {
-        let register = u64::from(self.registers[usize::from(reg::SWEEP)]);
-        (self.silicon.walk != Walk::Midstates && register != 0).then_some(register + self.overrun)
-    }
-
-    /// The 16 version bits the chip may roll; zero until rolling is enabled.
-    fn mask(&self) -> u16 {
-        if self.rolling() {
-            self.registers[usize::from(reg::ROLLING)] as u16
-        } else {
-            0
-        }
-    }
-
-    fn rolling(&self) -> bool {
-        self.registers[usize::from(reg::ROLLING)] & 0x9000_0000 == 0x9000_0000
-    }
-
-    /// Misc control's top bits; all published values for mining chips share these three.
-    fn reporting(&self) -> bool {
-        self.silicon.ids == IdLayout::High6
-            || self.registers[usize::from(reg::MISC)] & 0xB000_0000 == 0xB000_0000
     }
 
     fn long(&self, chip_id: bool) -> bool {
@@ -543,21 +385,6 @@ impl ChipState {
             }
             _ => stored,
         }
-    }
-
-    /// Brings the hash counters up to `tick`.
-    fn count(&mut self, tick: u64) {
-        let passed = tick.saturating_sub(self.counted_tick);
-        let (Some(_), Ok(clock)) = (&self.sweep, self.clock) else {
-            self.counted_tick = self.counted_tick.max(tick);
-            return;
-        };
-        let total = u128::from(passed) * u128::from(clock.num) + u128::from(self.clock_fraction);
-        let clocks = (total / u128::from(clock.den)) as u64;
-        self.clock_fraction = (total % u128::from(clock.den)) as u64;
-        self.counted_tick += passed;
-        self.clocks_done += clocks;
-        self.stats.clocks += clocks;
     }
 }
 

@@ -235,15 +235,16 @@ fn the_hardware_midstate_job_is_solved_by_real_scanning() {
     let vectors: Value = serde_json::from_str(include_str!("data/wire.json")).unwrap();
     let vector = &vectors["jobs"]["midstate_hardware"];
     let mut bench = Bench::new(Chip::Bm1397, 1, 0);
+    // 25 MHz x 60 / (2 x 15 x 15) = 3.3 MHz.
     bench.bring_up(Run {
         ticket: 0xF0FF,
-        ..Run::new(PLL_425, 0)
+        ..Run::new(0x403C_02FF, 0)
     });
     bench.all(0x18, 0x0000_6031);
     bench
         .chain
         .receive(bench.now, &hex(vector["frame"].as_str().unwrap()));
-    bench.run(Duration::from_micros(152 * 10 * 1000 / 3125 + 30));
+    bench.run(Duration::from_micros(152 * 10 * 1000 / 3125 + 33));
     // The frame's starting nonce is the solution, so that the first clocks find it.
     assert_eq!(bench.raw, hex("AA559B044C0A001A94"));
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use board_simulator::{ChainSpec, Chip, HostBaud, Job, Target, VirtualChain};
+use board_simulator::{ChainSpec, Chip, HostBaud, Target, VirtualChain};
 use sha2::{Digest, Sha256};
 
 /// CRC5 with polynomial x^5 + x^2 + 1 from 0x1F, one bit at a time.
@@ -440,11 +440,6 @@ pub(crate) fn rolled(seed: u32, nonce: [u8; 4], version: u16) -> [u8; 80] {
     header[..4].copy_from_slice(&rolled.to_le_bytes());
     header[76..].copy_from_slice(&nonce);
     header
-}
-
-/// Reads a job back from its frame.
-pub(crate) fn decoded(chip: Chip, frame: &[u8]) -> Job {
-    Job::from_frame(chip, frame).unwrap()
 }
 
 fn bytes_arrived(chain: &VirtualChain) -> u64 {
