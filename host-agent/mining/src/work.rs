@@ -218,6 +218,7 @@ pub struct WorkSource {
     partition: Partition,
     counter: u128,
     current: Option<Current>,
+    cleared: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -239,6 +240,7 @@ impl WorkSource {
             partition,
             counter: 0,
             current: None,
+            cleared: false,
         }
     }
 
@@ -255,6 +257,7 @@ impl WorkSource {
             coinbase.resize(coinbase.len() + job.extranonce2_len, 0);
             coinbase.extend_from_slice(&job.coinbase2);
         }
+        self.cleared = false;
         self.current = Some(Current {
             job,
             coinbase,
@@ -266,12 +269,13 @@ impl WorkSource {
     /// The job that work is made of.
     #[must_use]
     pub fn job(&self) -> Option<&Arc<Job>> {
-        self.current.as_ref().map(|current| &current.job)
+        let current = self.current.as_ref().filter(|_| !self.cleared)?;
+        Some(&current.job)
     }
 
-    /// Forgets the job: no work until there is another one.
+    /// Takes the job away: no work until there is another one, or this one again.
     pub fn clear_job(&mut self) {
-        self.current = None;
+        self.cleared = true;
     }
 
     /// Makes the next work. Its time is the job's plus the whole seconds since the job
@@ -281,7 +285,10 @@ impl WorkSource {
     ///
     /// If there is no job, or no extranonce2 that could be used at this moment.
     pub fn next_work(&mut self, now: Duration) -> Result<Work, WorkError> {
-        let current = self.current.as_mut().ok_or(WorkError::NoJob)?;
+        let current = match &mut self.current {
+            Some(current) if !self.cleared => current,
+            _ => return Err(WorkError::NoJob),
+        };
         let job = &current.job;
         let len = job.extranonce2_len;
         if !(1..=EXTRANONCE2_MAX).contains(&len) {

@@ -69,8 +69,10 @@ fn there_is_no_work_without_a_job() {
     assert_eq!(source.next_work(ARRIVAL), Err(WorkError::NoJob));
     source.set_job(Arc::new(made_up_job(1, 1, 4)));
     assert!(source.next_work(ARRIVAL).is_ok());
+    assert_eq!(source.job().map(|job| job.generation), Some(1));
     source.clear_job();
     assert_eq!(source.next_work(ARRIVAL), Err(WorkError::NoJob));
+    assert_eq!(source.job(), None);
 }
 
 #[test]
@@ -159,7 +161,11 @@ fn a_resent_job_does_not_refill_a_used_up_extranonce2() {
         ..job
     }));
     assert_eq!(source.next_work(ARRIVAL), Err(WorkError::Exhausted));
-    source.set_job(Arc::new(made_up_job(2, 3, 1)));
+    // Nor does a lost and resumed session.
+    source.clear_job();
+    source.set_job(Arc::new(made_up_job(1, 3, 1)));
+    assert_eq!(source.next_work(ARRIVAL), Err(WorkError::Exhausted));
+    source.set_job(Arc::new(made_up_job(2, 4, 1)));
     assert!(source.next_work(ARRIVAL).is_ok());
 }
 
