@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
-use sha256d::{Bound, Candidate, Engine, Hash, Hit};
+use sha256d::{Bound, Candidate, Engine, Hash, Hit, Midstate, Template};
 
 fn reference(data: &[u8]) -> Hash {
     Sha256::digest(Sha256::digest(data)).into()
@@ -141,6 +141,41 @@ fn recorded_headers_have_their_midstates_and_hashes() {
         }
     }
     assert_eq!((midstates, hashes), (3, 1));
+}
+
+/// A job given to a BM1397 as a midstate, and the nonce that the chip found in it.
+#[test]
+fn a_midstate_job_of_real_hardware_has_its_hash() {
+    // Words a to h; the wire carries them last one first.
+    let midstate = Midstate([
+        0x1b22_d229,
+        0xb776_0f7b,
+        0x2821_6118,
+        0x6ab4_76d3,
+        0x7344_faf7,
+        0x3ea0_1a52,
+        0xb1ac_baf2,
+        0x7e02_7035,
+    ]);
+    // End of the merkle root, ntime, nbits, as in the header.
+    let template = Template::new(midstate, &bytes("50e37161a08473643aae0517"));
+    let nonce = 0x0a4c_049b;
+    let mut hash: Hash = bytes("000000000002d330e1b68e2ab8a0039df1eeaa77654c5743f7b70e03817ef55a");
+    hash.reverse();
+    for engine in Engine::available() {
+        assert_eq!(engine.hash(&template, nonce), hash, "{}", engine.name());
+        let mut hits = Vec::new();
+        let _ = engine.scan(
+            &template,
+            nonce - 5000..=nonce + 5000,
+            &difficulty_1(),
+            |hit| {
+                hits.push(hit);
+                ControlFlow::Continue(())
+            },
+        );
+        assert_eq!(hits, [Hit { nonce, hash }], "{}", engine.name());
+    }
 }
 
 #[test]
