@@ -1,8 +1,17 @@
 //! The Hashwright miner agent: the shell around the pure rooms. It owns sockets, ports,
 //! timers and tasks, and nothing else does.
 
+pub mod agent;
 pub mod api;
+pub mod board;
 pub mod cli;
+pub mod clock;
+pub mod collect;
+pub mod commands;
+pub mod config;
 pub mod format;
+pub mod port;
 pub mod state;
+pub mod stop;
+pub mod upstream;
 pub mod view;

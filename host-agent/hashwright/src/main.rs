@@ -1,2 +1,105 @@
-//! The `hashwright` program.
-fn main() {}
+//! The `hashwright` program: reads the command line and calls the library.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use hashwright::cli::{self, ChipArgs, ClientArgs};
+use hashwright::commands::{bench, check, demo, pool, profiles, run, sim};
+
+/// Open firmware for Bitcoin miners: takes work from a pool, drives hash boards, verifies every nonce.
+///
+/// Without a subcommand it runs the demo: simulated boards mining on an embedded pool, in a live view.
+/// Nothing but this program is needed for that, and nothing is earned.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hashwright",
+    version,
+    after_help = "Logging: HASHWRIGHT_LOG=debug, or a filter such as HASHWRIGHT_LOG=stratum=trace,info\n\
+                  Docs: docs/config.md for the config, docs/hardware.md to connect a board"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Mine with the boards and pools of a config file
+    Run(run::Args),
+    /// Watch simulated boards mine on an embedded pool
+    Demo(demo::Args),
+    /// Show the running miner
+    Status(ClientArgs),
+    /// Show the boards of the running miner, or the known board profiles
+    Boards(BoardArgs),
+    /// Show the chips of the running miner
+    Chips(ChipArgs),
+    /// Show the pools of the running miner
+    Pools(ClientArgs),
+    /// Serve a simulated board on a pty or socket
+    Sim(sim::Args),
+    /// Serve the embedded Stratum V1 pool
+    Pool(pool::Args),
+    /// Work with the config file
+    Config {
+        #[command(subcommand)]
+        command: check::Command,
+    },
+    /// Measure this program on this machine
+    Bench {
+        #[command(subcommand)]
+        command: bench::Command,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct BoardArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    /// List the board profiles that are built in, instead of asking an agent
+    #[arg(long)]
+    profiles: bool,
+}
+
+fn main() -> ExitCode {
+    // Without a subcommand the demo runs with its default options, which clap knows.
+    let command = Cli::parse()
+        .command
+        .or_else(|| Cli::parse_from(["hashwright", "demo"]).command);
+    let Some(command) = command else {
+        return ExitCode::FAILURE;
+    };
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(dispatch(command)));
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run::run(args).await?,
+        Command::Demo(args) => demo::run(args).await?,
+        Command::Status(args) => println!("{}", cli::status(&args).await?),
+        Command::Boards(BoardArgs { client, profiles: true }) => profiles::run(client.json)?,
+        Command::Boards(BoardArgs { client, .. }) => println!("{}", cli::boards(&client).await?),
+        Command::Chips(args) => println!("{}", cli::chips(&args).await?),
+        Command::Pools(args) => println!("{}", cli::pools(&args).await?),
+        Command::Sim(args) => sim::run(args).await?,
+        Command::Pool(args) => pool::run(args).await?,
+        Command::Config { command } => {
+            if !check::run(&command) {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Bench { command } => bench::run(&command).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,69 @@
+//! `hashwright run`: the daemon.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use stratum::transport::TcpConnector;
+
+use super::{LogTo, Show, show, start_logging, stop_on_signals, stopped};
+use crate::agent::Agent;
+use crate::config::{Config, DEFAULT_PATH};
+use crate::{api, stop};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The config file
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
+    pub config: PathBuf,
+    /// Show the live view; log lines then need --log
+    #[arg(long)]
+    pub view: bool,
+    /// Append log lines to this file instead of writing them to standard error
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Print the whole state as a line of JSON every second
+    #[arg(long, conflicts_with = "view")]
+    pub json: bool,
+}
+
+/// Runs the agent until a signal stops it.
+///
+/// # Errors
+///
+/// A config that cannot be used, or an API address that cannot be listened on.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let to = match (&args.log, args.view) {
+        (Some(path), _) => LogTo::File(path),
+        (None, true) => LogTo::Nowhere,
+        (None, false) => LogTo::Stderr,
+    };
+    start_logging(to, "info")?;
+    let config = Config::load(&args.config)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let (stopper, stop) = stop::channel();
+    stop_on_signals(stopper.clone())?;
+    let agent = Agent::start(&config, TcpConnector::default(), fastrand::u64(..), &stop)?;
+    let server = api::serve(config.api.listen, agent.state.clone(), stopped(stop.clone())).await;
+    let server = match server {
+        Ok(server) => server,
+        Err(error) => {
+            stopper.stop();
+            agent.finished().await?;
+            return Err(error).context("the agent was stopped because nobody could watch it");
+        }
+    };
+    let how = match (args.view, args.json) {
+        (true, _) => Show::View,
+        (false, true) => Show::Json,
+        (false, false) => Show::Nothing,
+    };
+    let shown = show(how, agent.state.clone(), &stopper, &stop).await;
+    stopper.stop();
+    agent.finished().await?;
+    server.stopped().await;
+    tracing::info!("stopped");
+    shown
+}
