@@ -21,7 +21,7 @@ const RX_LIMIT: usize = 1 << 18;
 /// Latest time: 73 years, so that no sum of times overflows.
 const END_OF_TIME_NS: u64 = 1 << 61;
 
-/// How often a mining chain wants to be advanced.
+/// How often a mining chain wants to be advanced: a nonce may begin to leave this much late.
 const MINING_STEP_NS: u64 = 10_000_000;
 
 /// How long commands in flight may wait for [`VirtualChain::advance`].
@@ -49,6 +49,8 @@ pub struct VirtualChain {
     cache: MidstateCache,
     found: Vec<Found>,
     recent: RecentHeaders,
+    /// Per chip, the tick before which it meets no candidate.
+    idle_until: Vec<u64>,
     frames: FrameCounts,
     notices: Notices,
     writes: VecDeque<SeenWrite>,
@@ -91,6 +93,7 @@ impl VirtualChain {
             cache: MidstateCache::default(),
             found: Vec::new(),
             recent: RecentHeaders::default(),
+            idle_until: vec![0; usize::from(spec.chips)],
             frames: FrameCounts::default(),
             notices: Notices::default(),
             writes: VecDeque::new(),
@@ -118,6 +121,7 @@ impl VirtualChain {
             let tick = self.now / TICK_NS;
             self.chips.iter_mut().for_each(|chip| chip.reset(tick));
             self.line.reset(self.now);
+            self.idle_until.fill(0);
             self.listeners.clear();
             self.tune_listeners();
         }
@@ -144,15 +148,19 @@ impl VirtualChain {
     }
 
     /// When to call [`VirtualChain::advance`] next so that replies are not late: the end of a reply on the wire, soon while
-    /// commands are under way, every 10 ms while hashing. None: nothing happens until the host does something.
+    /// commands are under way, every 10 ms while hashing (later if the next candidate is known to come later). None: nothing
+    /// happens until the host does something.
     pub fn next_event(&self) -> Option<Duration> {
         let reply = self.line.next_frame_end();
         let command = self
             .rx
             .front()
             .map(|first| self.rx_busy_until.min(first.at + COMMAND_STEP_NS));
-        let mining = (!self.in_reset && self.chips.iter().any(ChipState::is_mining))
-            .then(|| (self.now / MINING_STEP_NS + 1) * MINING_STEP_NS);
+        let mining = (!self.in_reset && self.chips.iter().any(ChipState::is_mining)).then(|| {
+            let slice = (self.now / MINING_STEP_NS + 1) * MINING_STEP_NS;
+            let candidate = self.idle_until.iter().min().copied().unwrap_or(u64::MAX);
+            slice.max(candidate.saturating_mul(TICK_NS))
+        });
         [reply, command, mining]
             .into_iter()
             .flatten()
@@ -185,7 +193,8 @@ impl VirtualChain {
 
     /// The truth about every chip, nearest the host first.
     pub fn chips(&self) -> impl ExactSizeIterator<Item = ChipReport> + '_ {
-        self.chips.iter().map(ChipState::report)
+        let tick = self.now / TICK_NS;
+        self.chips.iter().map(move |chip| chip.report(tick))
     }
 
     /// The truth about the chain as of the last advance.
@@ -271,6 +280,7 @@ impl VirtualChain {
     /// A good frame reaches the chips that listen at `baud`.
     fn take_frame(&mut self, baud: u32, frame: Frame) {
         let (now, tick) = (self.now, self.now / TICK_NS);
+        self.idle_until.fill(0);
         // A chip waiting for its address keeps everything from those beyond it.
         let reach = self
             .chips
@@ -378,9 +388,12 @@ impl VirtualChain {
             return;
         }
         let tick = now / TICK_NS;
-        for chip in &mut self.chips {
-            let repeats = chip.run(tick, &mut self.cache, &mut self.found);
-            self.notices.add_many(Notice::EpochRepeated, repeats, now);
+        for (chip, idle_until) in self.chips.iter_mut().zip(&mut self.idle_until) {
+            if tick >= *idle_until {
+                let repeats = chip.run(tick, &mut self.cache, &mut self.found);
+                self.notices.add_many(Notice::EpochRepeated, repeats, now);
+                *idle_until = chip.idle_until();
+            }
         }
         // Stable: nonces of one chip at one tick keep their order.
         self.found.sort_by_key(|found| (found.tick, found.chip));

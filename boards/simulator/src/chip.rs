@@ -286,15 +286,16 @@ impl ChipState {
         self.value(register, tick)
     }
 
-    pub(crate) fn report(&self) -> ChipReport {
+    pub(crate) fn report(&self, tick: u64) -> ChipReport {
         let stats = self.stats;
+        let clocks = stats.clocks + self.uncounted(tick).0;
         ChipReport {
             index: self.index,
             address: (self.relay == Relay::Addressed).then_some(self.address),
             baud: self.baud,
             clock_hz: self.clock.ok().map(Clock::hz),
             hashing: self.sweep.is_some(),
-            hashes: u128::from(stats.clocks) * u128::from(self.silicon.small_cores),
+            hashes: u128::from(clocks) * u128::from(self.silicon.small_cores),
             tested: stats.tested,
             nonces: stats.nonces,
             repeats: stats.repeats,
@@ -349,6 +350,7 @@ impl ChipState {
     fn value(&self, register: u8, tick: u64) -> u32 {
         let stored = self.registers[usize::from(register)];
         let small_cores = u128::from(self.silicon.small_cores);
+        let clocks = self.clocks_done + self.uncounted(tick).0;
         let units = |clocks: u64| ((u128::from(clocks) * small_cores) >> 32) as u32;
         match register {
             reg::CHIP_ID => {
@@ -366,12 +368,12 @@ impl ChipState {
             }
             // No simulated core errs yet.
             reg::ERRORS => 0,
-            reg::TOTAL_HASHES if self.silicon.hash_counters => units(self.clocks_done),
+            reg::TOTAL_HASHES if self.silicon.hash_counters => units(clocks),
             reg::DOMAIN_HASHES..reg::TOTAL_HASHES if self.silicon.hash_counters => {
-                units(self.clocks_done / 4)
+                units(clocks / 4)
             }
             reg::CLEARABLE_HASHES if self.silicon.hash_counters => {
-                units(self.clocks_done - self.clocks_at_clear.min(self.clocks_done))
+                units(clocks.saturating_sub(self.clocks_at_clear))
             }
             reg::TEMPERATURE if self.silicon.id == 0x1368 => {
                 if self.converted_at.is_some_and(|at| tick >= at) {

@@ -240,6 +240,13 @@ impl Sweep {
         }
     }
 
+    /// The first tick at which something may happen; 0 when that is not known in advance.
+    pub(crate) fn idle_until(&self) -> u64 {
+        self.plan.as_ref().map_or(0, |plan| {
+            plan.hits.get(plan.next).map_or(plan.end, |hit| hit.tick)
+        })
+    }
+
     /// Changes the hash clock at `tick`, up to which the sweep has run.
     pub(crate) fn set_clock(&mut self, clock: Clock, tick: u64) {
         self.drop_plan(tick);

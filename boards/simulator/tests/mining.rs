@@ -706,6 +706,19 @@ fn next_event_is_soon_while_mining_and_none_when_idle() {
     bench.millis(100);
     let next = bench.chain.next_event().unwrap();
     assert!(next > bench.now && next <= bench.now + Duration::from_millis(20));
+    // At a coarser scale candidates are rare, and the next one is known.
+    let mut calm = Bench::new(Chip::Bm1370, 1, 38);
+    calm.bring_up(Run::new(PLL_525, 0x1EB5));
+    calm.job(8, 1);
+    calm.millis(100);
+    let candidates = |bench: &Bench| bench.chain.chips().map(|c| c.tested).sum::<u64>();
+    let before = candidates(&calm);
+    let next = calm.chain.next_event().unwrap();
+    assert!(next > calm.now + Duration::from_millis(20));
+    calm.run(next - calm.now - Duration::from_micros(1));
+    assert_eq!(candidates(&calm), before);
+    calm.run(Duration::from_micros(1));
+    assert_eq!(candidates(&calm), before + 1);
     bench.all(0x10, 0);
     bench.drain();
     assert_eq!(bench.chain.next_event(), None);

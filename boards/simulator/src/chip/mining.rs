@@ -50,6 +50,11 @@ impl ChipState {
         self.sweep.is_some() && self.reporting()
     }
 
+    /// Until which tick [`ChipState::run`] would certainly find nothing to do.
+    pub(crate) fn idle_until(&self) -> u64 {
+        self.sweep.as_ref().map_or(u64::MAX, Sweep::idle_until)
+    }
+
     /// Hashes up to `tick`; returns how often the epoch ended on the way.
     pub(crate) fn run(
         &mut self,
@@ -57,7 +62,6 @@ impl ChipState {
         cache: &mut MidstateCache,
         found: &mut Vec<Found>,
     ) -> u64 {
-        self.count(tick);
         let Some(mut sweep) = self.sweep.take() else {
             return 0;
         };
@@ -175,18 +179,23 @@ impl ChipState {
             || self.registers[usize::from(reg::MISC)] & 0xB000_0000 == 0xB000_0000
     }
 
-    /// Brings the hash counters up to `tick`.
+    /// Brings the hash counters up to `tick`; to be called before anything that changes the clock or stops the hashing.
     pub(super) fn count(&mut self, tick: u64) {
-        let passed = tick.saturating_sub(self.counted_tick);
-        let (Some(_), Ok(clock)) = (&self.sweep, self.clock) else {
-            self.counted_tick = self.counted_tick.max(tick);
-            return;
-        };
-        let total = u128::from(passed) * u128::from(clock.num) + u128::from(self.clock_fraction);
-        let clocks = (total / u128::from(clock.den)) as u64;
-        self.clock_fraction = (total % u128::from(clock.den)) as u64;
-        self.counted_tick += passed;
+        let (clocks, fraction) = self.uncounted(tick);
+        self.clock_fraction = fraction;
+        self.counted_tick = self.counted_tick.max(tick);
         self.clocks_done += clocks;
         self.stats.clocks += clocks;
+    }
+
+    /// Hash clocks since the counters were brought up to date, and the part of a clock that is left over.
+    pub(super) fn uncounted(&self, tick: u64) -> (u64, u64) {
+        let passed = tick.saturating_sub(self.counted_tick);
+        let (Some(_), Ok(clock)) = (&self.sweep, self.clock) else {
+            return (0, self.clock_fraction);
+        };
+        let total = u128::from(passed) * u128::from(clock.num) + u128::from(self.clock_fraction);
+        let den = u128::from(clock.den);
+        ((total / den) as u64, (total % den) as u64)
     }
 }
