@@ -413,13 +413,16 @@ impl VirtualChain {
             now,
             self.host,
             |chip| chips[usize::from(chip)].baud,
-            |chip, _, fate| fates.push((chip, fate)),
+            |chip, reply, fate| fates.push((chip, reply.is_nonce, fate)),
         );
         self.notices.add_many(Notice::HostTooSlow, dropped, now);
-        for (chip, fate) in fates {
+        for (chip, is_nonce, fate) in fates {
             let stats = &mut self.chips[usize::from(chip)].stats;
             match fate {
-                Fate::Sent => stats.sent += 1,
+                Fate::Sent => {
+                    stats.sent += 1;
+                    stats.nonces_sent += u64::from(is_nonce);
+                }
                 Fate::Lost => {
                     stats.lost += 1;
                     self.notices.add(Notice::ReplyQueueFull, now);

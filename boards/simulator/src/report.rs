@@ -147,6 +147,8 @@ pub struct ChipReport {
     pub overlaps: u64,
     /// Replies (nonces and register values) that began to leave.
     pub sent: u64,
+    /// Of these, nonces.
+    pub nonces_sent: u64,
     /// Replies lost in the full queue.
     pub lost: u64,
     /// Jobs received.

@@ -281,6 +281,20 @@ fn registers_keep_their_values_per_chip() {
     bench.assign_addresses();
     bench.all(0x58, 0x0001_1111);
     bench.one(2, 0x58, 0x0001_F111);
+    let seen: Vec<_> = bench
+        .chain
+        .report()
+        .recent_writes
+        .iter()
+        .map(|w| (w.target, w.register, w.value, w.taken_by))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Target::All, 0x58, 0x0001_1111, 3),
+            (Target::One(128), 0x58, 0x0001_F111, 1)
+        ]
+    );
     bench.send(&read(Target::All, 0x58));
     bench.drain();
     let values: Vec<u32> = bench
