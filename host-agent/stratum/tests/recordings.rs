@@ -489,10 +489,19 @@ fn a_pool_that_hangs_up_on_configure_is_asked_without_it_at_once() {
 }
 
 #[test]
-fn authorize_before_subscribe_is_answered_with_a_bare_text() {
+fn an_authorize_that_came_too_early_is_sent_again_after_the_subscription() {
     let replay = replay("v1-ckpool-lhr-authorize-before-subscribe", Final);
-    let why = replay.table.why_closed().unwrap();
-    assert!(why.contains("Failed subscription"), "{why}");
+    assert_eq!(replay.table.why_closed(), None);
+    assert_eq!(
+        replay.table.methods(),
+        [
+            "mining.subscribe",
+            "mining.extranonce.subscribe",
+            "mining.authorize",
+            "mining.authorize"
+        ]
+    );
+    assert_eq!(ids(&replay.jobs), ["6b030b4b00000002"]);
 }
 
 #[test]

@@ -188,6 +188,8 @@ fn the_agreed_mask_is_what_both_sides_can_do() {
 #[test]
 fn a_refused_worker_is_said_so_and_not_tried_again_every_second() {
     let mut table = Table::connected(config());
+    let id = table.id_of("mining.subscribe").unwrap();
+    table.answer(id, &json!([[], "aabb", 4]));
     let id = table.id_of("mining.authorize").unwrap();
     table.say(&json!({"id": id, "result": false, "error": "Empty workername parameter"}));
     let Some(Event::Disconnected { reason, retry_in }) = table.events.pop() else {

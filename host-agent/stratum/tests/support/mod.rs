@@ -2,6 +2,8 @@
 //! any code of the miner.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod rig;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -72,6 +72,8 @@ impl Session {
                     self.tell(Event::Authorized);
                     self.send_waiting();
                 }
+                // Perhaps only because the subscription is not through yet.
+                Err(_) if connection.subscribed_at.is_none() => {}
                 Err(text) => self.close(Reason::AuthorizeRefused(text)),
             },
             Some(Request::ExtranonceSubscribe | Request::SuggestDifficulty) => {}
@@ -117,6 +119,12 @@ impl Session {
         connection.subscribed_at = Some(self.now);
         connection.resumed = kept.is_some();
         connection.extranonce = Some(extranonce);
+        if !connection.authorized && !connection.is_open(Request::Authorize) {
+            let id = connection.next_id();
+            connection.open.push((id, Request::Authorize));
+            self.transmits
+                .push_back(request::authorize(id, &self.config));
+        }
         if let Some(notify) = connection.early_job.take() {
             self.on_notify(notify);
         }
