@@ -604,6 +604,24 @@ fn a_mask_with_fewer_bits_shortens_the_epoch() {
 }
 
 #[test]
+fn a_new_mask_restarts_the_versions_of_the_running_job() {
+    let mut bench = MACHINES[4].mining();
+    bench.all(0x14, 0xF0);
+    bench.job(8, 1);
+    bench.millis(300);
+    bench.raw.clear();
+    bench.all(0xA4, 0x9000_00FF);
+    bench.millis(5);
+    bench.raw.clear();
+    bench.millis(200);
+    let found = nonces(&mut bench);
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|&(_, _, version)| version <= 0xFF));
+    // 256 versions last for 5 ms.
+    assert!(bench.chain.report().count(Notice::EpochRepeated) > 30 * 65);
+}
+
+#[test]
 fn a_chip_can_have_a_clock_of_its_own() {
     let machine = &MACHINES[4];
     let mut bench = machine.mining();

@@ -587,6 +587,31 @@ fn specs_outside_their_ranges_are_refused() {
 }
 
 #[test]
+fn a_chip_at_a_rate_of_its_own_is_out_of_reach() {
+    let mut bench = Bench::new(Chip::Bm1366, 3, 30);
+    bench.set_baud(115_200);
+    bench.assign_addresses();
+    bench.one(1, 0x28, 0x1130_0200);
+    bench.send(&read(Target::All, 0));
+    bench.drain();
+    let addresses: Vec<u8> = bench
+        .replies()
+        .iter()
+        .map(|r| match r {
+            Heard::Register { address, .. } => *address,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(addresses, [0, 128]);
+    bench.set_baud(1_041_667);
+    bench.send(&write(Target::All, 0x28, 0x1130_1A00));
+    bench.set_baud(115_200);
+    bench.send(&read(Target::All, 0));
+    bench.drain();
+    assert_eq!(bench.replies().len(), 3);
+}
+
+#[test]
 fn a_stream_without_baud_follows_every_change() {
     let mut bench = Bench::new(Chip::Bm1370, 1, 30);
     bench.chain.set_host_baud(HostBaud::Unknown);
