@@ -212,6 +212,11 @@ mod tests {
             let distinct: HashSet<(u32, u16)> =
                 spots.iter().map(|s| (s.nonce, s.variant)).collect();
             assert_eq!(distinct.len(), count as usize, "{chip}");
+            let odd = spots.iter().filter(|s| s.nonce & 1 == 1).count();
+            assert!(
+                odd > spots.len() / 4,
+                "{chip}: every counter is walked over"
+            );
             let shift = if chip == Chip::Bm1397 { 24 } else { 25 };
             let used: HashSet<u32> = spots.iter().map(|s| s.nonce >> shift).collect();
             assert_eq!(used, (0..cores).collect::<HashSet<u32>>(), "{chip}");
