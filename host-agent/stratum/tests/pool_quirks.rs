@@ -31,17 +31,18 @@ impl Outcome {
     }
 }
 
-/// Shares at 21 to 86 hashes each, updates every half a minute, a block every two minutes.
+/// Shares at 21 to 86 hashes each, updates every 20 s, a block every minute.
 fn easy(quirks: Quirks) -> PoolConfig {
     let difficulty = |value| Difficulty::new(value).unwrap();
     PoolConfig {
-        block_interval: Duration::from_secs(120),
+        job_interval: Duration::from_secs(20),
+        block_interval: Duration::from_secs(60),
         vardiff: VardiffConfig {
             start: difficulty(5e-9),
             min: difficulty(1e-9),
             max: difficulty(2e-8),
             shares_per_minute: 20.0,
-            window: Duration::from_secs(30),
+            window: Duration::from_secs(10),
         },
         quirks,
         ..PoolConfig::default()
@@ -76,7 +77,7 @@ async fn mine(pool: PoolConfig, time: Duration) -> Outcome {
 }
 
 async fn with(quirks: &str) -> Outcome {
-    mine(easy(quirks.parse().unwrap()), Duration::from_secs(150)).await
+    mine(easy(quirks.parse().unwrap()), Duration::from_secs(80)).await
 }
 
 /// Shares flow, none is rejected or lost, and both sides agree on the number.
@@ -94,7 +95,8 @@ fn assert_mines(outcome: &Outcome, quirks: &str) {
 
 /// The connection is given up with this reason, again and again, but not all the time.
 async fn assert_leaves(quirks: &str, reason: &str) {
-    let outcome = with(quirks).await;
+    let pool = easy(quirks.parse().unwrap());
+    let outcome = mine(pool, Duration::from_secs(150)).await;
     let reasons = outcome.reasons();
     let attempts = reasons.len();
     assert!(reasons[0].contains(reason), "{quirks}: {}", reasons[0]);
@@ -233,7 +235,7 @@ async fn a_pool_that_never_answers_shares_gets_them_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn integer_difficulties_are_too_hard_here_but_jobs_flow() {
     let outcome = with("difficulty-integer").await;
-    assert!(outcome.stats.jobs > 5);
+    assert!(outcome.stats.jobs >= 4);
     assert_eq!((outcome.stats.difficulty, outcome.stats.rejected), (1.0, 0));
 }
 
@@ -276,9 +278,9 @@ async fn shares_of_a_lost_connection_count_once() {
         stats.submitted > stats.accepted,
         "some were sent twice: {stats:?}"
     );
-    assert_eq!((stats.rejected, stats.dropped), (0, 0), "{stats:?}");
-    // Where a block came during the outage, the answer stays unknown.
-    assert!(stats.unconfirmed <= 1, "{stats:?}");
+    assert_eq!(stats.rejected, 0, "{stats:?}");
+    // Where another job came during the outage, the answer stays unknown.
+    assert!(stats.unconfirmed + stats.dropped <= 8, "{stats:?}");
     assert_eq!(stats.accepted + stats.unconfirmed, outcome.pool_accepted);
 }
 
@@ -286,7 +288,7 @@ async fn shares_of_a_lost_connection_count_once() {
 async fn while_a_clean_job_trickles_in_shares_may_go_stale_but_nothing_else() {
     let outcome = with("slow-loris=2").await;
     let stats = &outcome.stats;
-    assert!(stats.accepted >= 100, "{stats:?}");
+    assert!(stats.accepted >= 50, "{stats:?}");
     assert!(
         stats
             .rejects

@@ -80,6 +80,25 @@ fn methods_that_only_some_pools_know_are_left_out_by_default() {
 }
 
 #[test]
+fn names_of_any_kind_fit_in_a_line() {
+    let mut config = config();
+    config.user = "\u{1}".repeat(512);
+    config.password = stratum::Secret::new("\u{2}".repeat(512));
+    // The table checks the length of each line.
+    assert_eq!(Table::connected(config.clone()).methods().len(), 3);
+    config.user.push('x');
+    assert!(
+        config
+            .check()
+            .unwrap_err()
+            .to_string()
+            .contains("at most 512")
+    );
+    config.user.clear();
+    assert!(config.check().is_err());
+}
+
+#[test]
 fn a_fractional_difficulty_is_suggested_once_the_pool_has_shown_one() {
     let mut config = config();
     config.suggest_difficulty = Some(1e-6.try_into().unwrap());
@@ -290,13 +309,17 @@ fn a_job_announced_twice_is_taken_once() {
     table.say(&notify("b", &NotifyParts::update()));
     table.say(&notify("a", &NotifyParts::update()));
     assert_eq!(table.jobs().len(), 2);
+    // Clean, it voids the other one; said so twice, nothing more.
+    table.say(&notify("b", &NotifyParts::default()));
+    table.say(&notify("b", &NotifyParts::default()));
+    assert_eq!(table.jobs().len(), 3);
     // With a new difficulty it is worth taking again, from where it was.
     table.now = s(5.0);
     table.say(&json!({"id": null, "method": "mining.set_difficulty", "params": [3]}));
     table.say(&notify("b", &NotifyParts::update()));
     let again = table.job();
     assert_eq!(again.target.difficulty(), 3.0);
-    assert_eq!(again.generation, table.jobs()[0].generation);
+    assert_eq!(again.generation, table.jobs()[2].generation);
     assert_eq!(again.received, s(0.0));
 }
 
@@ -936,6 +959,26 @@ fn a_new_block_during_the_outage_makes_old_shares_worthless() {
 }
 
 #[test]
+fn another_job_during_the_outage_voids_old_shares_if_the_pool_says_clean() {
+    for clean in [false, true] {
+        let mut table = Table::mining(config());
+        let job = table.job();
+        table.hang_up();
+        table.submit(share(&job, 1)).unwrap();
+        table.connect_again();
+        table.welcome("6b030b4d", "4c0b036b", 8);
+        let parts = NotifyParts {
+            ntime: "6b030b55",
+            clean,
+            ..NotifyParts::default()
+        };
+        table.say(&notify("b", &parts));
+        assert_eq!(table.id_of("mining.submit").is_none(), clean);
+        assert_eq!(table.session.stats().dropped, u64::from(clean));
+    }
+}
+
+#[test]
 fn shares_and_jobs_are_kept_for_two_minutes() {
     let mut table = Table::mining(config());
     let job = table.job();
@@ -965,6 +1008,11 @@ fn without_a_session_id_there_is_nothing_to_hope_for() {
 
 #[test]
 fn the_password_appears_nowhere_but_in_authorize() {
+    let mut undelivered = session(config());
+    undelivered.start(s(0.0));
+    undelivered.connected(s(0.0));
+    assert!(!format!("{undelivered:?}").contains("104, 117, 110, 116, 101, 114, 50"));
+
     let mut table = Table::mining(config());
     table.hang_up();
     let told = format!("{:?} {:?} {:?}", table.session, table.events, table.actions);

@@ -15,9 +15,9 @@ pub struct Config {
     /// Where the pool listens. A fragment `#xnsub` in it is ignored here; see
     /// [`Config::new`] and [`Config::extranonce_subscribe`].
     pub url: PoolUrl,
-    /// User or worker name, up to 1024 bytes.
+    /// User or worker name, up to 512 bytes.
     pub user: String,
-    /// Password, up to 1024 bytes; most pools ignore it.
+    /// Password, up to 512 bytes; most pools ignore it.
     pub password: Secret,
     /// Name and version of the miner, up to 128 bytes. Some pools choose by it.
     pub agent: String,
@@ -78,7 +78,8 @@ pub const DEFAULT_AGENT: &str = concat!("hashwright/", env!("CARGO_PKG_VERSION")
 /// Version bits that BM13xx chips can roll, and that BIP 320 leaves to miners.
 pub const DEFAULT_VERSION_MASK: u32 = 0x1fff_e000;
 
-const MAX_CREDENTIAL: usize = 1024;
+/// Escaped in JSON, a byte can take six; two of these fit in 8 KiB even so.
+const MAX_CREDENTIAL: usize = 512;
 const MAX_AGENT: usize = 128;
 
 impl Config {

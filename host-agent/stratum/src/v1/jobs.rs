@@ -39,7 +39,7 @@ pub(crate) enum Voids {
     /// Shares for older jobs stay good.
     Nothing,
     /// The pool said to drop older work, but only because the connection is new: it resumed
-    /// the session, and the chain has not moved.
+    /// the session, and the chain has not moved. Shares for the very same job stay good.
     Work,
     /// Older jobs are worthless.
     Everything,
@@ -97,13 +97,21 @@ impl JobBook {
             // The time since the first announcement has been used already.
             job.received = twin.job.received;
         }
-        let repeated = self.recent.contains(&job.id);
-        if voids == Voids::Nothing && repeated && twin.is_some_and(|twin| twin.job.target == target)
-        {
+        let repeated =
+            self.recent.contains(&job.id) && twin.is_some_and(|twin| twin.job.target == target);
+        // Said twice, "clean" voids nothing more.
+        let voids_none = match voids {
+            Voids::Nothing => true,
+            Voids::Work => false,
+            Voids::Everything => self.known.iter().all(|known| same_work(&known.job, &job)),
+        };
+        if repeated && voids_none {
             return None;
         }
-        if voids == Voids::Everything {
-            self.known.clear();
+        match voids {
+            Voids::Nothing => {}
+            Voids::Work => self.known.retain(|known| same_work(&known.job, &job)),
+            Voids::Everything => self.known.clear(),
         }
         if voids != Voids::Nothing {
             self.recent.clear();

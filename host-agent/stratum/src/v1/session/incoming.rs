@@ -152,9 +152,6 @@ impl Session {
             (false, true) => Voids::Everything,
             (false, false) => Voids::Nothing,
         };
-        if !first && voids == Voids::Nothing {
-            self.memory.refreshes_jobs = true;
-        }
         let terms = Terms {
             session: identity.session,
             extranonce: extranonce.clone(),
@@ -170,6 +167,9 @@ impl Session {
             sequence.next_generation()
         });
         if let Some(job) = job {
+            if !first && voids == Voids::Nothing {
+                self.memory.refreshes_jobs = true;
+            }
             self.counters.stats.jobs += 1;
             self.tell(Event::Job(job));
         }

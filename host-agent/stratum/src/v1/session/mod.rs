@@ -3,10 +3,12 @@
 
 mod connection;
 mod deadlines;
+mod handshake;
 mod incoming;
 mod sending;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use self::connection::{Connection, Endpoint, Link};
@@ -18,7 +20,6 @@ use super::jobs::JobBook;
 use super::lines::MAX_LINE;
 use super::memory::PoolMemory;
 use super::message::{self, Extranonce};
-use super::request::{self, Request};
 use super::shares::{ShareDesk, Ticket};
 use super::stats::{Counters, Stats};
 use crate::sequence::Sequence;
@@ -30,7 +31,6 @@ use crate::sequence::Sequence;
 /// [`poll_event`](Self::poll_event), and call [`handle_timeout`](Self::handle_timeout) when
 /// the time of [`poll_timeout`](Self::poll_timeout) has come. All times are on one monotonic
 /// clock, that of [`mining::Job::received`].
-#[derive(Debug)]
 pub struct Session {
     config: Config,
     sequence: Sequence,
@@ -75,9 +75,6 @@ struct ConfigureTrial {
 const MAX_EVENTS: usize = 1024;
 /// Messages that wait for the shell, at most. Shares beyond it wait themselves.
 const MAX_TRANSMITS: usize = 64;
-/// When to try again whether a pool takes `mining.configure`: a pool may change, and the
-/// hang-up may have had another cause.
-const CONFIGURE_RETRY: Duration = Duration::from_secs(3600);
 /// A refused worker is a matter of settings, which do not change within seconds.
 const REFUSED_WAIT: Duration = Duration::from_secs(10);
 /// The longest wait that a pool may ask for before a reconnect.
@@ -267,59 +264,6 @@ impl Session {
         };
     }
 
-    /// All requests at once: servers answer them in order, and some never answer some.
-    fn shake_hands(&mut self) {
-        let with_configure = self.config.version_mask != 0 && self.may_configure();
-        let Link::Up(connection) = &mut self.link else {
-            return;
-        };
-        let config = &self.config;
-        let mut ask = |request: Request, line: &dyn Fn(u64) -> Option<Vec<u8>>| {
-            let id = connection.next_id();
-            if let Some(line) = line(id) {
-                connection.open.push((id, request));
-                self.transmits.push_back(line);
-            }
-        };
-        if with_configure {
-            ask(Request::Configure, &|id| {
-                Some(request::configure(id, config.version_mask))
-            });
-        }
-        let identity = self.identity.as_ref();
-        let session_id = identity.and_then(|identity| identity.pool_session_id.as_deref());
-        ask(Request::Subscribe, &|id| {
-            Some(request::subscribe(id, &config.agent, session_id))
-        });
-        if config.extranonce_subscribe {
-            ask(Request::ExtranonceSubscribe, &|id| {
-                Some(request::extranonce_subscribe(id))
-            });
-        }
-        let fractions = self.memory.fractional_difficulty;
-        if let Some(difficulty) = config.suggest_difficulty {
-            ask(Request::SuggestDifficulty, &|id| {
-                request::suggest_difficulty(id, difficulty.get(), fractions)
-            });
-        }
-        ask(Request::Authorize, &|id| {
-            Some(request::authorize(id, config))
-        });
-        connection.sent_configure = with_configure;
-        connection.sent_suggestion = connection.is_open(Request::SuggestDifficulty);
-    }
-
-    fn may_configure(&mut self) -> bool {
-        if self.memory.refuses_configure {
-            let since = *self.configure.left_out_since.get_or_insert(self.now);
-            if since.saturating_add(CONFIGURE_RETRY) <= self.now {
-                self.memory.refuses_configure = false;
-                self.configure = ConfigureTrial::default();
-            }
-        }
-        !self.memory.refuses_configure && !self.configure.without
-    }
-
     /// Closes the connection of our own accord.
     fn close(&mut self, reason: Reason) {
         self.actions.push_back(Action::Close(reason.clone()));
@@ -412,5 +356,15 @@ impl Session {
             self.counters.stats.lost_events += 1;
         }
         self.events.push_back(event);
+    }
+}
+
+/// Names the pool and the state only: messages on their way out may hold the password.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("pool", &self.config.url.to_string())
+            .field("state", &self.stats().state)
+            .finish_non_exhaustive()
     }
 }
