@@ -2,75 +2,17 @@
 
 use core::time::Duration;
 
+use crate::config::{ChainConfig, PlanError};
 use crate::frame::{Destination, Frame};
 use crate::job::{self, HeaderJob};
-use crate::model::{AddressScale, BaudChange, BaudError, ChipKind, NonceLayout};
+use crate::model::{AddressScale, BaudChange, ChipKind, NonceLayout};
 use crate::plan::Plan;
-use crate::pll::{Pll, PllError};
-use crate::registers::{ChipIdentity, Register, TEMPERATURE_START, VersionRolling};
+use crate::pll::Pll;
+use crate::registers::{Register, TEMPERATURE_START, VersionRolling};
 use crate::reply::NonceReply;
 use crate::script::{self, Scripts, Sequence};
 use crate::sweep;
 use crate::units::{Baud, ChipAddress, Megahertz, Target, TicketMask};
-
-/// Chips beyond this number make a chain a hash board by default. The largest Bitaxe-style boards
-/// have 12.
-const MOST_BOARD_CHIPS: u16 = 16;
-
-/// Description of a chain, as a board profile gives it. [`ChainPlan::new`] checks it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ChainConfig {
-    /// Which chips.
-    pub kind: ChipKind,
-    /// How many, at least 1.
-    pub chips: u16,
-    /// Voltage domains in series, from 1 to the number of chips.
-    pub domains: u16,
-    /// Which bring-up the chain gets.
-    pub sequence: Sequence,
-    /// UART rate after bring-up; the rate after reset leaves it unchanged. The chips get the closest rate
-    /// that they can make, see [`ChainPlan::run_baud`].
-    pub baud: Baud,
-    /// Version bits that chips may roll, as a mask over the header version. Chips can only roll bits
-    /// 28..13; others are dropped. Has no effect on a BM1397.
-    pub version_mask: u32,
-    /// Nonce filter.
-    pub ticket: TicketMask,
-    /// Clock at which the first ramp is taken to start. The first write is one step above it.
-    pub start: Megahertz,
-    /// Clock to ramp up to.
-    pub target: Megahertz,
-    /// Wait after each step of a ramp.
-    pub ramp_step_wait: Duration,
-    /// Wait after each configuration write; factory firmware keeps about 10 ms, small boards none.
-    pub write_gap: Duration,
-}
-
-impl ChainConfig {
-    /// A chain in one voltage domain with what is common for its size: full version mask, difficulty 256,
-    /// ramp from 50 MHz in steps 100 ms apart, the model's usual baud rate.
-    #[must_use]
-    pub fn new(kind: ChipKind, chips: u16, target: Megahertz) -> Self {
-        let hash_board = chips > MOST_BOARD_CHIPS;
-        Self {
-            kind,
-            chips,
-            domains: 1,
-            sequence: if hash_board {
-                Sequence::HashBoard
-            } else {
-                Sequence::Board
-            },
-            baud: kind.model().run_baud,
-            version_mask: VersionRolling::FULL_MASK,
-            ticket: TicketMask::DIFFICULTY_256,
-            start: Megahertz::new(50.0),
-            target,
-            ramp_step_wait: Duration::from_millis(100),
-            write_gap: Duration::from_millis(if hash_board { 10 } else { 0 }),
-        }
-    }
-}
 
 /// A checked chain. Small and cheap to copy.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -292,7 +234,8 @@ impl ChainPlan {
         Frame::write(Destination::All, Register::TicketMask, ticket.to_bits())
     }
 
-    /// Asks for a register. Each chip asked answers with a [`RegisterReply`].
+    /// Asks for a register. Each chip asked answers with a
+    /// [`RegisterReply`](crate::RegisterReply).
     #[must_use]
     pub fn read_register(&self, register: Register, target: Target) -> Frame {
         Frame::read(self.destination(target), register)
@@ -404,61 +347,6 @@ impl ChainPlan {
         self.sweep_frame(Target::All, self.sweep_ticks(f))
     }
 
-    /// Registers whose content is known after bring-up and can be read.
-    #[must_use]
-    pub fn verified_registers(&self) -> &'static [Register] {
-        const COMMON: &[Register] = &[
-            Register::ChipId,
-            Register::Pll,
-            Register::TicketMask,
-            Register::VersionRolling,
-        ];
-        // The BM1397 does not roll versions.
-        if self.config.kind == ChipKind::Bm1397 {
-            &COMMON[..3]
-        } else {
-            COMMON
-        }
-    }
-
-    /// What `register` of a chip should hold after bring-up with the chip at clock `f`, or `None` if that
-    /// is not known.
-    #[must_use]
-    pub fn expected(&self, chip: u16, register: Register, f: Megahertz) -> Option<Expected> {
-        let config = &self.config;
-        let (value, mask) = match register {
-            Register::ChipId => {
-                let identity = ChipIdentity {
-                    chip_id: config.kind.model().chip_id,
-                    core_number: 0,
-                    address: self.address(chip),
-                };
-                // The byte between id and address differs from chip to chip.
-                (identity.to_bits(), 0xffff_00ff)
-            }
-            // The dividers only: above them are range and lock bits.
-            Register::Pll => (self.nearest(f).register(config.kind), 0x0fff_3fff),
-            Register::TicketMask => (config.ticket.to_bits(), u32::MAX),
-            Register::VersionRolling if config.kind != ChipKind::Bm1397 => (
-                VersionRolling::from_mask(config.version_mask).to_bits(),
-                0xffff,
-            ),
-            _ => return None,
-        };
-        Some(Expected { value, mask })
-    }
-
-    /// Every register of every chip that can be verified after bring-up, with all chips at the configured
-    /// target clock. Reads are to one chip each; with [`verified_registers`](Self::verified_registers),
-    /// [`expected`](Self::expected) and broadcast reads the same takes fewer commands.
-    #[must_use]
-    pub fn verification(&self) -> Verification {
-        Verification {
-            chain: *self,
-            next: 0,
-        }
-    }
-
     pub(crate) fn nearest(&self, f: Megahertz) -> Pll {
         Pll::nearest(self.config.kind.model(), f)
     }
@@ -534,96 +422,6 @@ pub struct Origin {
     pub core: u16,
     /// The midstate index on a BM1397, the sub-core on all others.
     pub sub_core_or_midstate: u8,
-}
-
-/// What a register should hold, see [`ChainPlan::expected`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// The value as written.
-    pub value: u32,
-    /// Bits that are known to read back as written.
-    pub mask: u32,
-}
-
-impl Expected {
-    /// Whether `found` is this value, as far as that can be told.
-    #[must_use]
-    pub const fn agrees(&self, found: u32) -> bool {
-        (found ^ self.value) & self.mask == 0
-    }
-}
-
-/// One register of one chip, and what it should hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadBack {
-    /// The chip, counted from the host.
-    pub chip: u16,
-    /// Which register.
-    pub register: Register,
-    /// The read command to send.
-    pub read: Frame,
-    /// The value to expect.
-    pub expected: Expected,
-}
-
-/// Register values to expect, from [`ChainPlan::verification`].
-#[derive(Clone, Debug)]
-pub struct Verification {
-    chain: ChainPlan,
-    next: u32,
-}
-
-impl Iterator for Verification {
-    type Item = ReadBack;
-
-    fn next(&mut self) -> Option<ReadBack> {
-        let registers = self.chain.verified_registers();
-        let len = registers.len().max(1) as u32;
-        let chip = u16::try_from(self.next / len)
-            .ok()
-            .filter(|&chip| chip < self.chain.config.chips)?;
-        let register = *registers.get((self.next % len) as usize)?;
-        let expected = self
-            .chain
-            .expected(chip, register, self.chain.config.target)?;
-        self.next += 1;
-        let read = self.chain.read_register(register, Target::Chip(chip));
-        Some(ReadBack {
-            chip,
-            register,
-            read,
-            expected,
-        })
-    }
-}
-
-/// Why a chain cannot be as described.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum PlanError {
-    /// No chips, or more than addresses.
-    #[error("{found} chips; a chain of {chip} has from 1 to {most}")]
-    Chips {
-        /// Name of the chip.
-        chip: &'static str,
-        /// Chips configured.
-        found: u16,
-        /// Chips that can be addressed.
-        most: u16,
-    },
-    /// No domains, or more than chips.
-    #[error("{found} voltage domains for {chips} chips; expected from 1 to {chips}")]
-    Domains {
-        /// Domains configured.
-        found: u16,
-        /// Chips configured.
-        chips: u16,
-    },
-    /// A clock that the PLL cannot make.
-    #[error(transparent)]
-    Pll(#[from] PllError),
-    /// A rate that the UART cannot make.
-    #[error(transparent)]
-    Baud(#[from] BaudError),
 }
 
 fn live_ramp(from: Megahertz, to: Pll) -> &'static [script::Op] {

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod chain;
+mod config;
 pub mod crc;
 mod decoder;
 mod frame;
@@ -40,8 +41,10 @@ mod reply;
 mod script;
 pub mod sweep;
 mod units;
+mod verify;
 
-pub use chain::{ChainConfig, ChainPlan, Expected, Origin, PlanError, ReadBack, Verification};
+pub use chain::{ChainPlan, Origin};
+pub use config::{ChainConfig, PlanError};
 pub use decoder::{Decoder, DecoderStats, ReplyLengths};
 pub use frame::{Command, Destination, Frame, FrameError, HOST_PREAMBLE};
 pub use job::HeaderJob;
@@ -54,3 +57,4 @@ pub use reply::{
 };
 pub use script::Sequence;
 pub use units::{Baud, ChipAddress, Megahertz, Target, TicketMask};
+pub use verify::{Expected, ReadBack, Verification};

@@ -115,12 +115,14 @@ impl Scripts {
                 } else {
                     BM1370_BOARD
                 },
-                after_ramp: &[Op::Sweep],
-                after_first_job: match (hash_board, chips) {
-                    (_, ..=1) => &[],
-                    (false, _) => &[Op::NonceOffsets],
-                    (true, _) => &[Op::NonceOffsets, Op::Sweep, Op::VersionMask],
+                // Factory firmware writes both after the offsets. By then the first job may have brought
+                // another mask, so here they come before it, where ESP-Miner's sweep length is too.
+                after_ramp: if hash_board {
+                    SWEEP_AND_MASK
+                } else {
+                    &[Op::Sweep]
                 },
+                after_first_job: if chips > 1 { &[Op::NonceOffsets] } else { &[] },
             },
             ChipKind::Bm1372 | ChipKind::Bm1373 => Self {
                 discovery: &[Op::Discover],

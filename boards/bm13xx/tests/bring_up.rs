@@ -244,9 +244,12 @@ fn chips_of_an_s21_pro_get_their_offsets_after_the_first_job() {
     assert_eq!(offsets[0], (Some(0x00), 0x8000_0000));
     assert_eq!(offsets[1], (Some(0x02), 0x8000_03F1));
     assert_eq!(offsets[64], (Some(0x80), 0x8000_FC10));
-    let all = lines(plan.after_first_job());
-    assert!(at(&all, "all 10=") > at(&all, "chip 80 0C="));
-    assert!(at(&all, "all A4=9000FFFF") > at(&all, "all 10="));
+    // Nothing else, because mask and clock may no longer be the configured ones.
+    assert!(
+        lines(plan.after_first_job())
+            .iter()
+            .all(|line| line.contains(" 0C=") || line == "wait 10")
+    );
     for step in [
         plan.discovery(),
         plan.bring_up(),
@@ -331,6 +334,8 @@ fn small_changes_are_one_step() {
     let plan = board(ChipKind::Bm1370, 1, 525.0);
     assert_eq!(clocks(plan.ramp(mhz(520.0), mhz(525.0))), [525.0]);
     assert_eq!(clocks(plan.ramp(mhz(525.0), mhz(525.0))), [525.0]);
+    // Even where a point of the grid lies between.
+    assert_eq!(clocks(plan.ramp(mhz(522.0), mhz(528.0))).len(), 1);
     assert_eq!(clocks(plan.ramp(mhz(525.0), mhz(520.0))).len(), 1);
 }
 

@@ -135,6 +135,26 @@ fn short_readings_of_long_replies_are_never_believed() {
 }
 
 #[test]
+fn damaged_long_replies_are_not_taken_for_short_ones() {
+    // Long replies whose first nine bytes are good in themselves, hit behind those.
+    let damaged: Vec<_> = (0..200_000u32)
+        .map(|n| wire(nonce(n.wrapping_mul(0x9E37_79B9)), true))
+        .filter(|bytes| Reply::parse(&bytes[..9]).is_ok())
+        .take(100)
+        .collect();
+    assert_eq!(damaged.len(), 100);
+    let mut decoder = Decoder::new(ChipKind::Bm1370);
+    for mut bytes in damaged {
+        bytes[10] ^= 1;
+        decoder.push(&wire(nonce(1), true));
+        decoder.push(&bytes);
+        decoder.push(&wire(nonce(2), true));
+        assert_eq!(drain(&mut decoder), [nonce(1), nonce(2)]);
+    }
+    assert_eq!(decoder.stats().crc_errors, 100);
+}
+
+#[test]
 fn newest_chips_have_short_ids_and_long_everything_else() {
     let id = identity(0x1372, 0x10);
     let other = Reply::Register(RegisterReply {
