@@ -135,6 +135,8 @@ impl ChainPlan {
     ///
     /// A ramp from [`ChainConfig::start`] is taken to be the one of the bring-up, and ends with what follows
     /// that on this chip: on a BM1362 enabling the cores, on most the configured version mask once more.
+    /// Whoever has set another mask since has to set it again after such a ramp.
+    ///
     /// Any other is a live change that leaves all else alone; when it goes up, the shorter sweep
     /// is set first, so that chips never overlap.
     #[must_use]

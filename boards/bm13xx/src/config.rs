@@ -12,7 +12,7 @@ use crate::units::{Baud, Megahertz, TicketMask};
 /// have 12.
 const MOST_BOARD_CHIPS: u16 = 16;
 
-/// Description of a chain, as a board profile gives it. [`ChainPlan::new`] checks it.
+/// Description of a chain, as a board profile gives it. [`ChainPlan::new`](crate::ChainPlan::new) checks it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChainConfig {
     /// Which chips.
@@ -24,7 +24,7 @@ pub struct ChainConfig {
     /// Which bring-up the chain gets.
     pub sequence: Sequence,
     /// UART rate after bring-up; the rate after reset leaves it unchanged. The chips get the closest rate
-    /// that they can make, see [`ChainPlan::run_baud`].
+    /// that they can make, see [`ChainPlan::run_baud`](crate::ChainPlan::run_baud).
     pub baud: Baud,
     /// Version bits that chips may roll, as a mask over the header version. Chips can only roll bits
     /// 28..13; others are dropped. Has no effect on a BM1397.
