@@ -899,6 +899,17 @@ fn the_old_session_is_asked_for_and_its_jobs_stay_good() {
 }
 
 #[test]
+fn an_extranonce_before_the_subscription_does_not_hide_that_it_is_resumed() {
+    let mut table = Table::mining(config());
+    table.reconnect();
+    table.say(&json!({"id": null, "method": "mining.set_extranonce", "params": ["dd", 3]}));
+    table.welcome("6b030b4d", "4c0b036b", 8);
+    assert!(table.events.contains(&Event::Subscribed { resumed: true }));
+    table.say(&notify("a", &NotifyParts::default()));
+    assert_eq!(table.job().extranonce2_len, 8);
+}
+
+#[test]
 fn a_duplicate_on_a_share_sent_again_was_accepted_before() {
     let mut table = Table::mining(config());
     let job = table.job();

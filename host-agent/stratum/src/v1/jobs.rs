@@ -33,18 +33,6 @@ pub(crate) struct JobBook {
     current: Option<Known>,
 }
 
-/// Whether a job voids what came before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Voids {
-    /// Shares for older jobs stay good.
-    Nothing,
-    /// The pool said to drop older work, but only because the connection is new: it resumed
-    /// the session, and the chain has not moved. Shares for the very same job stay good.
-    Work,
-    /// Older jobs are worthless.
-    Everything,
-}
-
 /// Jobs that are kept.
 const MAX_KNOWN: usize = 64;
 /// Job ids in which an announcement counts as repeated, as ESP-Miner has it.
@@ -58,11 +46,12 @@ impl JobBook {
     /// Makes a job of an announcement and works with it from now on. `None` if the pool has
     /// announced the very same already and the terms are the same as well.
     ///
-    /// `generation` is asked for a number only if older work is void.
+    /// If it `voids` older work, shares are taken only for this very job from now on, and
+    /// `generation` is asked for a number.
     pub(crate) fn announce(
         &mut self,
         notify: &Notify,
-        voids: Voids,
+        voids: bool,
         terms: &Terms,
         now: std::time::Duration,
         generation: impl FnOnce() -> u64,
@@ -100,20 +89,12 @@ impl JobBook {
         let repeated =
             self.recent.contains(&job.id) && twin.is_some_and(|twin| twin.job.target == target);
         // Said twice, "clean" voids nothing more.
-        let voids_none = match voids {
-            Voids::Nothing => true,
-            Voids::Work => false,
-            Voids::Everything => self.known.iter().all(|known| same_work(&known.job, &job)),
-        };
-        if repeated && voids_none {
+        let nothing_older = self.known.iter().all(|known| same_work(&known.job, &job));
+        if repeated && (!voids || nothing_older) {
             return None;
         }
-        match voids {
-            Voids::Nothing => {}
-            Voids::Work => self.known.retain(|known| same_work(&known.job, &job)),
-            Voids::Everything => self.known.clear(),
-        }
-        if voids != Voids::Nothing {
+        if voids {
+            self.known.clear();
             self.recent.clear();
             job.generation = generation();
         }

@@ -38,7 +38,6 @@ pub(super) struct Connection {
     /// When the last byte came.
     pub(super) heard_at: Option<Duration>,
     pub(super) subscribed_at: Option<Duration>,
-    pub(super) resumed: bool,
     pub(super) authorized: bool,
     /// Version bits that may be rolled; `None` if rolling was not agreed, and submits go
     /// without a sixth parameter.
@@ -66,7 +65,6 @@ impl Connection {
             sent_suggestion: false,
             heard_at: None,
             subscribed_at: None,
-            resumed: false,
             authorized: false,
             rolling: None,
             difficulty: Difficulty::ONE,

@@ -6,7 +6,7 @@ use super::connection::Link;
 use super::{Identity, LONGEST_REDIRECT_WAIT, MAX_TRANSMITS, Session};
 use crate::v1::answer::{self, RejectKind, Verdict};
 use crate::v1::event::{Action, Event, Reason, Receipt};
-use crate::v1::jobs::{Terms, Voids};
+use crate::v1::jobs::Terms;
 use crate::v1::message::{
     self, Extranonce, Incoming, Reconnect, RequestId, Response, Subscription,
 };
@@ -117,7 +117,6 @@ impl Session {
             return;
         };
         connection.subscribed_at = Some(self.now);
-        connection.resumed = kept.is_some();
         connection.extranonce = Some(extranonce);
         if !connection.authorized && !connection.is_open(Request::Authorize) {
             let id = connection.next_id();
@@ -146,12 +145,9 @@ impl Session {
         let moved = self.book.current().is_none_or(|known| {
             known.job.session != identity.session || known.job.prev_hash != notify.prev_hash
         });
-        let voids = match (moved, notify.clean) {
-            (true, _) => Voids::Everything,
-            (false, true) if first && connection.resumed => Voids::Work,
-            (false, true) => Voids::Everything,
-            (false, false) => Voids::Nothing,
-        };
+        // On a resumed connection the first job is clean as a matter of form, but shares for
+        // that very job stay good.
+        let voids = moved || notify.clean;
         let terms = Terms {
             session: identity.session,
             extranonce: extranonce.clone(),
@@ -167,7 +163,7 @@ impl Session {
             sequence.next_generation()
         });
         if let Some(job) = job {
-            if !first && voids == Voids::Nothing {
+            if !first && !voids {
                 self.memory.refreshes_jobs = true;
             }
             self.counters.stats.jobs += 1;
