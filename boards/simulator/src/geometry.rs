@@ -9,7 +9,7 @@ use crate::{
 
 /// Bits of the counter below the core field of header chips.
 const COUNTER_BITS: u32 = 25;
-/// Bits of the counter below the small core of midstate chips.
+/// Bits of the counter of midstate chips: eight of address, fourteen of its own.
 const MIDSTATE_COUNTER_BITS: u32 = 22;
 /// Cores of the newest chips.
 const NEWEST_CORES: u32 = 128;
@@ -70,7 +70,8 @@ impl Geometry {
         let first = u64::from(job.first_nonce());
         let counter = match self.silicon.walk {
             Walk::Midstates => {
-                let counter = (address << 14) + (first & ((1 << MIDSTATE_COUNTER_BITS) - 1));
+                let first = u64::from(midstate_counter(job.first_nonce()));
+                let counter = (address << 14) + first;
                 return counter * u64::from(job.midstate_count());
             }
             Walk::ByAddress => (address >> 1) << 18,
@@ -94,9 +95,7 @@ impl Geometry {
                 // The midstates of a counter one after another, as time slots.
                 let midstates = u64::from(job.midstate_count());
                 let (counter, midstate) = ((clock / midstates) as u32, (clock % midstates) as u8);
-                let nonce = (small / sub_cores) << 24
-                    | (small % sub_cores) << MIDSTATE_COUNTER_BITS
-                    | counter & ((1 << MIDSTATE_COUNTER_BITS) - 1);
+                let nonce = midstate_nonce(small / sub_cores, small % sub_cores, counter);
                 return Spot {
                     nonce,
                     variant: u16::from(midstate),
@@ -142,6 +141,21 @@ impl Geometry {
                 .saturating_sub(self.mask.count_ones()),
         }
     }
+}
+
+/// The nonce of a midstate chip. Drivers find seven bits of the core on top and the address below them; 168 cores of four
+/// small cores need ten bits, so that the other three are assumed to stand below the address.
+fn midstate_nonce(core: u32, small: u32, counter: u32) -> u32 {
+    (core >> 1) << 25
+        | (counter >> 14 & 0xFF) << 17
+        | (core & 1) << 16
+        | small << 14
+        | counter & 0x3FFF
+}
+
+/// The counter in such a nonce.
+fn midstate_counter(nonce: u32) -> u32 {
+    (nonce >> 17 & 0xFF) << 14 | nonce & 0x3FFF
 }
 
 /// Spreads the low bits of `value` over the set bits of `mask`, lowest first.
@@ -217,8 +231,11 @@ mod tests {
                 odd > spots.len() / 4,
                 "{chip}: every counter is walked over"
             );
-            let shift = if chip == Chip::Bm1397 { 24 } else { 25 };
-            let used: HashSet<u32> = spots.iter().map(|s| s.nonce >> shift).collect();
+            let core = |nonce: u32| match chip {
+                Chip::Bm1397 => nonce >> 25 << 1 | nonce >> 16 & 1,
+                _ => nonce >> 25,
+            };
+            let used: HashSet<u32> = spots.iter().map(|s| core(s.nonce)).collect();
             assert_eq!(used, (0..cores).collect::<HashSet<u32>>(), "{chip}");
         }
     }
@@ -257,6 +274,6 @@ mod tests {
         assert_eq!(at(Chip::Bm1370, 0x54, 0x8000_03F1, 65), 0x03F1 << 9);
         assert_eq!(at(Chip::Bm1370, 0x54, 0x0000_03F1, 65), 0);
         assert_eq!(at(Chip::Bm1372, 0x30, 0, 4), 0xC0 << 17);
-        assert_eq!(at(Chip::Bm1397, 0x80, 0, 2), 1 << 21);
+        assert_eq!(at(Chip::Bm1397, 0x80, 0, 2), 0x80 << 17);
     }
 }

@@ -44,7 +44,9 @@ pub enum Failure {
     )]
     NoChips,
     /// Another kind of chip answers.
-    #[error("chips answer with id {found:04x}, but the profile is for the {expected}; choose the profile of this board")]
+    #[error(
+        "chips answer with id {found:04x}, but the profile is for the {expected}; choose the profile of this board"
+    )]
     WrongChip {
         /// The id that came.
         found: u16,
@@ -52,7 +54,9 @@ pub enum Failure {
         expected: &'static str,
     },
     /// More chips than there should be.
-    #[error("{found} chips answer, but the profile has {expected}; choose the profile of this board")]
+    #[error(
+        "{found} chips answer, but the profile has {expected}; choose the profile of this board"
+    )]
     TooManyChips {
         /// Chips that answered.
         found: u16,

@@ -67,7 +67,10 @@ impl Readback {
                 if now < self.due {
                     return Ask::Wait;
                 }
-                let complete = self.questions.iter().all(|question| question.answer == Answer::Right);
+                let complete = self
+                    .questions
+                    .iter()
+                    .all(|question| question.answer == Answer::Right);
                 if complete || self.round >= ROUNDS {
                     return Ask::Done;
                 }
@@ -91,7 +94,8 @@ impl Readback {
     pub(crate) fn answer(&mut self, reply: &RegisterReply) {
         let asked = &mut self.questions[..self.next];
         for question in asked {
-            if question.address == reply.address && question.about.register as u8 == reply.register {
+            if question.address == reply.address && question.about.register as u8 == reply.register
+            {
                 question.answer = if question.about.expected.agrees(reply.value) {
                     Answer::Right
                 } else {

@@ -8,9 +8,7 @@ use bm13xx::{
     Baud, ChainConfig, ChainPlan, ChipModel, Decoder, Destination, Frame, HeaderJob, JobFormat,
     Megahertz, NonceReply, Plan, Register, RegisterReply, Reply, Step,
 };
-use mining::{
-    Hashrate, Job, JobSlots, Outcome, Rolled, Share, Target, Window, Work, WorkSource,
-};
+use mining::{Hashrate, Job, JobSlots, Outcome, Rolled, Share, Target, Window, Work, WorkSource};
 
 use crate::discovery::{Discovery, Verdict};
 use crate::health::{Chip, Counters};
@@ -23,8 +21,8 @@ use crate::{ChangeError, Failure, Settings, SetupError};
 const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 /// Part of the version epoch after which new work is due; the rest covers timers and the line.
 const EPOCH_SHARE: f64 = 0.9;
-/// Timers of the shell are good to a millisecond. Work that is due more often than a few of these
-/// is sent that much early, so that chips never run dry.
+/// Timers of the shell are good to a millisecond. Work that is due every few of these is sent one
+/// early, so that chips never run dry.
 const TIMER: Duration = Duration::from_millis(1);
 /// How soon to look again when a job has no header left to give.
 const EXHAUSTED_RETRY: Duration = Duration::from_millis(100);
@@ -236,7 +234,10 @@ impl Session {
     /// often does no harm.
     pub fn handle_timeout(&mut self, now: Duration) {
         if self.phase == Phase::Discovering
-            && self.discovery.deadline().is_some_and(|deadline| now >= deadline)
+            && self
+                .discovery
+                .deadline()
+                .is_some_and(|deadline| now >= deadline)
         {
             self.decoder.line_quiet();
             self.decode(now);
@@ -271,7 +272,9 @@ impl Session {
             plan,
             work,
             self.discovery.deadline(),
-            self.readback.as_ref().map(|readback| readback.due().max(ready)),
+            self.readback
+                .as_ref()
+                .map(|readback| readback.due().max(ready)),
             self.silence_deadline(),
         ]
         .into_iter()
@@ -335,7 +338,11 @@ impl Session {
         let model = self.model();
         let hashing = matches!(self.phase, Phase::Mining);
         let expected = |clock: Megahertz| {
-            if hashing { model.hashrate_hps(clock, 1) } else { 0.0 }
+            if hashing {
+                model.hashrate_hps(clock, 1)
+            } else {
+                0.0
+            }
         };
         Status {
             phase: self.phase,
@@ -383,8 +390,7 @@ impl Session {
     /// Puts out whatever may go out now: work that is due first, then steps of the plan.
     fn drive(&mut self, now: Duration) {
         while self.line.ready_at() <= now {
-            let busy =
-                self.send_work_if_due(now) || self.step(now) || self.ask_back(now);
+            let busy = self.send_work_if_due(now) || self.step(now) || self.ask_back(now);
             if !busy {
                 break;
             }
@@ -583,14 +589,20 @@ impl Session {
         }
     }
 
-    /// Time until the chips need new work at the present clock.
+    /// Time until the chips need new work at the present clock; zero if they use it up so fast that
+    /// only a line that is never idle keeps them busy.
     fn work_interval(&self, mask: u32) -> Duration {
         let epoch = self.plan.version_epoch_with(self.clock, mask);
-        let mut interval = epoch.mul_f64(EPOCH_SHARE).min(self.settings.max_work_interval);
-        if interval < 10 * TIMER {
-            interval = interval.saturating_sub(TIMER).max(interval / 2);
+        let interval = epoch
+            .mul_f64(EPOCH_SHARE)
+            .min(self.settings.max_work_interval);
+        if interval > 10 * TIMER {
+            interval
+        } else if interval > 2 * TIMER {
+            interval - TIMER
+        } else {
+            Duration::ZERO
         }
-        interval.max(Duration::from_micros(50))
     }
 
     fn handle_nonce(&mut self, now: Duration, reply: &NonceReply) {
@@ -604,8 +616,12 @@ impl Session {
             (JobFormat::Header, Some(bits)) => Rolled::VersionBits(bits),
             (JobFormat::Header, None) => Rolled::None,
         };
-        let outcome = self.slots.verify(origin.slot, reply.nonce, rolled, &self.ticket);
-        let chip = origin.chip.and_then(|chip| self.chips.get_mut(usize::from(chip)));
+        let outcome = self
+            .slots
+            .verify(origin.slot, reply.nonce, rolled, &self.ticket);
+        let chip = origin
+            .chip
+            .and_then(|chip| self.chips.get_mut(usize::from(chip)));
         if outcome.is_proof() {
             self.counters.valid += 1;
             self.rate.record(now, self.ticket_hashes);

@@ -44,7 +44,6 @@ impl Agent {
         // Boards find no share before there is a pool: the first sender is a placeholder.
         let (shares_in, shares) = watch::channel(mpsc::channel(1).0);
         let (pools_in, pools) = watch::channel(Vec::new());
-        let (state_in, state) = watch::channel(Arc::default());
 
         let sequence = Sequence::new();
         let sessions = config
@@ -92,6 +91,8 @@ impl Agent {
             boards: sources,
             pools,
         };
+        let first = collect::snapshot(&sources, clock.now(), false);
+        let (state_in, state) = watch::channel(Arc::new(first));
         tasks.spawn(collect::run(sources, state_in, clock, stop.clone()));
         info!(
             boards = config.boards.len(),

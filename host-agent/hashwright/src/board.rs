@@ -182,7 +182,10 @@ impl Shell {
                 report_due = now + REPORT;
             }
             let wake = self.session.poll_timeout();
-            let wake = [wake, Some(report_due), stop_by].into_iter().flatten().min();
+            let wake = [wake, Some(report_due), stop_by]
+                .into_iter()
+                .flatten()
+                .min();
             tokio::select! {
                 biased;
                 changed = links.jobs.changed(), if upstream_alive => {
@@ -211,7 +214,10 @@ impl Shell {
                 Event::Share(share) => {
                     if links.shares.borrow().try_send(share).is_err() {
                         links.report.send_modify(|report| report.shares_lost += 1);
-                        warn!(board = self.index, "share dropped: the pool task is not keeping up");
+                        warn!(
+                            board = self.index,
+                            "share dropped: the pool task is not keeping up"
+                        );
                     }
                 }
                 Event::ChipsFound { found, expected } => {
@@ -219,7 +225,9 @@ impl Shell {
                 }
                 Event::Phase(phase) => {
                     info!(board = self.index, state = word(phase), "board");
-                    links.report.send_modify(|report| report.state = word(phase));
+                    links
+                        .report
+                        .send_modify(|report| report.state = word(phase));
                 }
                 Event::Warning(text) => {
                     warn!(board = self.index, "{text}");

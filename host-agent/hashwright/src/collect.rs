@@ -70,17 +70,23 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         board.restarts = report.restarts;
         if let Some(status) = &report.chain {
             fill(&mut board, status);
-            chips.extend(status.chips.iter().zip(0u16..).map(|(chip, index)| ChipStatus {
-                board: board.index,
-                index,
-                address: chip.address,
-                domain: chip.domain,
-                frequency_mhz: chip.clock.get(),
-                nonces: chip.nonces,
-                hardware_errors: chip.hardware_errors,
-                hashrate: rate(chip.rate),
-                expected_hps: chip.expected_hps,
-            }));
+            chips.extend(
+                status
+                    .chips
+                    .iter()
+                    .zip(0u16..)
+                    .map(|(chip, index)| ChipStatus {
+                        board: board.index,
+                        index,
+                        address: chip.address,
+                        domain: chip.domain,
+                        frequency_mhz: chip.clock.get(),
+                        nonces: chip.nonces,
+                        hardware_errors: chip.hardware_errors,
+                        hashrate: rate(chip.rate),
+                        expected_hps: chip.expected_hps,
+                    }),
+            );
             miner.best_difficulty = miner.best_difficulty.max(status.best_difficulty);
         }
         add(&mut miner, &board);

@@ -45,7 +45,9 @@ pub fn start_logging(to: LogTo<'_>, default: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&text).with_context(|| {
         format!("{LOG_VARIABLE}={text} is not a log filter; write a level such as `debug`, or `stratum=trace,info`")
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false);
     match to {
         LogTo::Stderr => builder
             .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())

@@ -88,7 +88,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args).await?,
         Command::Demo(args) => demo::run(args).await?,
         Command::Status(args) => println!("{}", cli::status(&args).await?),
-        Command::Boards(BoardArgs { client, profiles: true }) => profiles::run(client.json)?,
+        Command::Boards(BoardArgs {
+            client,
+            profiles: true,
+        }) => profiles::run(client.json)?,
         Command::Boards(BoardArgs { client, .. }) => println!("{}", cli::boards(&client).await?),
         Command::Chips(args) => println!("{}", cli::chips(&args).await?),
         Command::Pools(args) => println!("{}", cli::pools(&args).await?),

@@ -59,7 +59,10 @@ impl FromStr for Uart {
                 Ok(Self::Unix(path.into()))
             }
         } else if text.is_empty() {
-            Err("the UART is empty: write a device path such as /dev/ttyACM1, or \"sim\"".to_owned())
+            Err(
+                "the UART is empty: write a device path such as /dev/ttyACM1, or \"sim\""
+                    .to_owned(),
+            )
         } else if text.contains('/') {
             Ok(Self::Serial(text.into()))
         } else {
@@ -277,14 +280,27 @@ mod tests {
 
     #[test]
     fn uarts_parse_and_print_as_in_the_config() {
-        for text in ["sim", "/dev/ttyACM1", "tcp:127.0.0.1:7000", "tcp:[::1]:7000", "unix:/run/b0"] {
+        for text in [
+            "sim",
+            "/dev/ttyACM1",
+            "tcp:127.0.0.1:7000",
+            "tcp:[::1]:7000",
+            "unix:/run/b0",
+        ] {
             assert_eq!(text.parse::<Uart>().expect(text).to_string(), text);
         }
     }
 
     #[test]
     fn uarts_that_make_no_sense_are_refused_with_an_example() {
-        for text in ["", "ttyACM1", "tcp:nowhere", "tcp::70", "tcp:host:99999", "unix:"] {
+        for text in [
+            "",
+            "ttyACM1",
+            "tcp:nowhere",
+            "tcp::70",
+            "tcp:host:99999",
+            "unix:",
+        ] {
             let error = text.parse::<Uart>().expect_err(text);
             assert!(error.contains("/dev/") || error.contains("e.g."), "{error}");
         }

@@ -54,8 +54,16 @@ pub async fn run<C: Connector + Clone>(
             return;
         };
         let patience = several.then_some(PATIENCE);
-        let (session, problem) =
-            serve(session, connector.clone(), &mut links, &mut status, index, patience, epoch).await;
+        let (session, problem) = serve(
+            session,
+            connector.clone(),
+            &mut links,
+            &mut status,
+            index,
+            patience,
+            epoch,
+        )
+        .await;
         sessions[index] = Some(session);
         if links.stop.is_stopped() {
             break;
@@ -176,6 +184,8 @@ fn update(status: &mut PoolStatus, stats: &Stats) {
         .collect();
     status.unconfirmed = stats.unconfirmed;
     status.dropped = stats.dropped;
-    status.latency_ms = stats.latency.map(|latency| latency.median.as_secs_f64() * 1e3);
+    status.latency_ms = stats
+        .latency
+        .map(|latency| latency.median.as_secs_f64() * 1e3);
     status.connects = stats.connects;
 }

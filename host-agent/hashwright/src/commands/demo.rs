@@ -87,7 +87,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (events_in, mut events) = mpsc::channel(256);
     let core = PoolCore::new(pool_config(&boards, args.seed))?;
-    let pool = tokio::spawn(pool::serve(listener, core, events_in, stopped(stop.clone())));
+    let pool = tokio::spawn(pool::serve(
+        listener,
+        core,
+        events_in,
+        stopped(stop.clone()),
+    ));
     let reader = tokio::spawn(async move {
         while let Some(event) = events.recv().await {
             tracing::debug!(?event, "pool");
@@ -138,14 +143,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             "demo: simulated boards ({}) on an embedded pool at {address}; nothing here earns anything",
             args.boards.join(", ")
         );
-        println!("demo: `hashwright status --url http://{}` asks it; Ctrl-C stops", server.local_addr());
+        println!(
+            "demo: `hashwright status --url http://{}` asks it; Ctrl-C stops",
+            server.local_addr()
+        );
     }
     let shown = show(how, agent.state.clone(), &stopper, &stop).await;
     stopper.stop();
     let state = agent.state.clone();
     agent.finished().await?;
     server.stopped().await;
-    pool.await.context("the embedded pool broke; please report this")?;
+    pool.await
+        .context("the embedded pool broke; please report this")?;
     reader.abort();
     let last = state.borrow().clone();
     match how {

@@ -83,7 +83,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     config.vardiff.shares_per_minute = args.shares_per_minute;
     config.validate()?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
-        format!("cannot listen on {}; is another pool running there? Choose another with --listen", args.listen)
+        format!(
+            "cannot listen on {}; is another pool running there? Choose another with --listen",
+            args.listen
+        )
     })?;
     let address = listener.local_addr()?;
     let (stopper, stop) = stop::channel();

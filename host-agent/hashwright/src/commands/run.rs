@@ -46,7 +46,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (stopper, stop) = stop::channel();
     stop_on_signals(stopper.clone())?;
     let agent = Agent::start(&config, TcpConnector::default(), fastrand::u64(..), &stop)?;
-    let server = api::serve(config.api.listen, agent.state.clone(), stopped(stop.clone())).await;
+    let server = api::serve(
+        config.api.listen,
+        agent.state.clone(),
+        stopped(stop.clone()),
+    )
+    .await;
     let server = match server {
         Ok(server) => server,
         Err(error) => {

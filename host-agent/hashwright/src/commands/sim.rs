@@ -70,7 +70,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         },
     };
     let mut place = endpoint.uart().to_string();
-    let link = args.link.as_deref().map(|link| Link::make(link, &place)).transpose()?;
+    let link = args
+        .link
+        .as_deref()
+        .map(|link| Link::make(link, &place))
+        .transpose()?;
     if let Some(link) = &link {
         place = link.0.display().to_string();
     }
@@ -120,7 +124,8 @@ struct Link(PathBuf);
 impl Link {
     fn make(link: &std::path::Path, target: &str) -> anyhow::Result<Self> {
         if link.is_symlink() {
-            std::fs::remove_file(link).with_context(|| format!("cannot replace {}", link.display()))?;
+            std::fs::remove_file(link)
+                .with_context(|| format!("cannot replace {}", link.display()))?;
         }
         std::os::unix::fs::symlink(target, link)
             .with_context(|| format!("cannot make the link {}", link.display()))?;

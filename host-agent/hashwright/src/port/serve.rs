@@ -26,7 +26,10 @@ pub struct Endpoint {
 enum Kind {
     Pty(Pty),
     Tcp(TcpListener),
-    Unix(UnixListener, #[expect(dead_code, reason = "held for its drop")] SocketFile),
+    Unix(
+        UnixListener,
+        #[expect(dead_code, reason = "held for its drop")] SocketFile,
+    ),
 }
 
 impl Endpoint {
@@ -130,14 +133,28 @@ pub async fn serve(
                     () = stop.stopped() => return Ok(()),
                 };
                 stream.set_nodelay(true)?;
-                carry(chain, &mut Side::Stream(Box::new(stream)), clock, &mut stop, tap).await
+                carry(
+                    chain,
+                    &mut Side::Stream(Box::new(stream)),
+                    clock,
+                    &mut stop,
+                    tap,
+                )
+                .await
             }
             Kind::Unix(listener, _) => {
                 let stream = tokio::select! {
                     accepted = listener.accept() => accepted?.0,
                     () = stop.stopped() => return Ok(()),
                 };
-                carry(chain, &mut Side::Stream(Box::new(stream)), clock, &mut stop, tap).await
+                carry(
+                    chain,
+                    &mut Side::Stream(Box::new(stream)),
+                    clock,
+                    &mut stop,
+                    tap,
+                )
+                .await
             }
         };
         match end {
