@@ -589,9 +589,19 @@ fn a_pool_that_judges_old_jobs_by_a_new_difficulty_is_found_out() {
     assert_eq!(table.submit(weak.clone()), Err(Refusal::DifficultyRaised));
     table.submit(share(&job, 2)).unwrap();
 
+    // Where the form of the version bits may be to blame, nothing is concluded.
+    let mut table = mining_with_bits();
+    weak.job = table.job();
+    weak.version = weak.job.version;
+    table.say(&json!({"id": null, "method": "mining.set_difficulty", "params": [1]}));
+    table.submit(weak.clone()).unwrap();
+    reject(&mut table, 23, "Difficulty too low");
+    assert!(!table.session.memory().judges_at_once);
+
     // A pool that keeps to the rule takes such shares, and is not suspected.
     let mut table = Table::mining(config());
     weak.job = table.job();
+    weak.version = weak.job.version;
     table.say(&json!({"id": null, "method": "mining.set_difficulty", "params": [1]}));
     table.submit(weak).unwrap();
     accept(&mut table);
@@ -834,6 +844,22 @@ fn a_sister_host_is_followed_after_the_wait_and_left_if_it_fails() {
 }
 
 #[test]
+fn a_sister_host_that_cannot_be_reached_is_left_at_once() {
+    let mut table = Table::mining(config());
+    wish(&mut table, json!(["us.pool.example"]));
+    table.actions.clear();
+    table.pass(s(5.0));
+    let sister = Action::Connect {
+        host: "us.pool.example".into(),
+        port: 3333,
+    };
+    assert_eq!(table.actions.last(), Some(&sister));
+    let failed = Reason::ConnectFailed("refused".into());
+    table.session.disconnected(table.now, failed);
+    assert_eq!(goes_to(&mut table), ("eu.pool.example".to_owned(), 3333));
+}
+
+#[test]
 fn an_empty_wish_means_the_same_host() {
     let mut table = Table::mining(config());
     wish(&mut table, json!([]));
@@ -931,6 +957,26 @@ fn a_duplicate_on_a_share_sent_again_was_accepted_before() {
     // The one that had never been sent is a duplicate in earnest.
     let stats = table.session.stats();
     assert_eq!((stats.accepted, stats.rejected, stats.submitted), (1, 1, 3));
+}
+
+#[test]
+fn shares_are_sent_again_in_the_order_in_which_they_were_found() {
+    let mut table = Table::mining(config());
+    let job = table.job();
+    table.submit(share(&job, 1)).unwrap();
+    table.submit(share(&job, 2)).unwrap();
+    table.hang_up();
+    table.submit(share(&job, 3)).unwrap();
+    table.connect_again();
+    table.welcome("6b030b4d", "4c0b036b", 8);
+    table.say(&notify("a", &NotifyParts::default()));
+    let nonces: Vec<_> = table
+        .sent
+        .iter()
+        .filter(|line| line["method"] == "mining.submit")
+        .map(|line| line["params"][4].as_str().unwrap())
+        .collect();
+    assert_eq!(nonces, ["00000001", "00000002", "00000003"]);
 }
 
 #[test]

@@ -142,9 +142,11 @@ impl Session {
             return;
         };
         let first = connection.first_job_at.is_none();
-        let moved = self.book.current().is_none_or(|known| {
-            known.job.session != identity.session || known.job.prev_hash != notify.prev_hash
-        });
+        // After another session began there is no current job.
+        let moved = self
+            .book
+            .current()
+            .is_none_or(|known| known.job.prev_hash != notify.prev_hash);
         // On a resumed connection the first job is clean as a matter of form, but shares for
         // that very job stay good.
         let voids = moved || notify.clean;
