@@ -98,12 +98,12 @@ fn efficiency_times_hashrate_is_the_nameplate_power() {
 }
 
 #[test]
-fn a_simulated_board_needs_a_fraction_of_a_megahash_per_second() {
+fn a_simulated_board_needs_a_small_part_of_a_processor() {
     for profile in all() {
         let real = profile.hashrate_hps(profile.frequency.default_mhz);
         let simulated = real / 2f64.powi(i32::from(profile.simulation.scale_bits));
         assert!(
-            (1e5..3e5).contains(&simulated),
+            (1e4..4e4).contains(&simulated),
             "{}: {simulated} H/s",
             profile.name
         );

@@ -685,20 +685,17 @@ impl Session {
     /// Makes the chips rest until there is work again. The BM1397 has no way to; it repeats its
     /// last job, and what it finds is not counted.
     fn pause(&mut self, now: Duration) {
-        if self.model().job_format == JobFormat::Header {
-            self.set_sweep(now, 0);
+        if let Some(frame) = self.plan.pause() {
+            self.write(now, &frame);
             self.paused = true;
         }
     }
 
     fn resume(&mut self, now: Duration) {
-        self.set_sweep(now, self.plan.sweep_ticks(self.clock));
+        if let Some(frame) = self.plan.resume(self.clock) {
+            self.write(now, &frame);
+        }
         self.paused = false;
-    }
-
-    fn set_sweep(&mut self, now: Duration, ticks: u32) {
-        let frame = Frame::write(Destination::All, Register::HashCountingNumber, ticks);
-        self.write(now, &frame);
     }
 
     /// When a chain that should be finding nonces has been silent for too long.

@@ -3,6 +3,7 @@
 //! A port moves bytes and knows at which rate; everything about what the bytes mean is in
 //! `chain` and `bm13xx`. Opening tells a person what to do when it fails.
 
+mod powered;
 mod pty;
 pub mod serve;
 mod simulated;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::{Pty, Uart};
+use super::powered::Powered;
 use crate::clock::Clock;
 use crate::stop::Stop;
 
@@ -123,10 +124,10 @@ pub async fn serve(
     mut stop: Stop,
     tap: &mut impl Tap,
 ) -> io::Result<()> {
-    let clock = Clock::start();
+    let mut powered = Powered::on(Clock::start());
     loop {
         let end = match &mut endpoint.kind {
-            Kind::Pty(pty) => carry(chain, &mut Side::Pty(pty), clock, &mut stop, tap).await,
+            Kind::Pty(pty) => carry(chain, &mut Side::Pty(pty), &mut powered, &mut stop, tap).await,
             Kind::Tcp(listener) => {
                 let stream = tokio::select! {
                     accepted = listener.accept() => accepted?.0,
@@ -136,7 +137,7 @@ pub async fn serve(
                 carry(
                     chain,
                     &mut Side::Stream(Box::new(stream)),
-                    clock,
+                    &mut powered,
                     &mut stop,
                     tap,
                 )
@@ -150,7 +151,7 @@ pub async fn serve(
                 carry(
                     chain,
                     &mut Side::Stream(Box::new(stream)),
-                    clock,
+                    &mut powered,
                     &mut stop,
                     tap,
                 )
@@ -205,14 +206,15 @@ impl Side<'_> {
 async fn carry(
     chain: &mut VirtualChain,
     side: &mut Side<'_>,
-    clock: Clock,
+    powered: &mut Powered,
     stop: &mut Stop,
     tap: &mut impl Tap,
 ) -> io::Result<()> {
     let mut buffer = [0; 4096];
     let mut out = Vec::new();
     loop {
-        chain.take_output(clock.now(), &mut out);
+        let now = powered.now(chain);
+        chain.take_output(now, &mut out);
         if !out.is_empty() {
             tap.to_host(&out);
             side.write(&out).await?;
@@ -223,12 +225,12 @@ async fn carry(
             count = side.read(&mut buffer) => {
                 let bytes = &buffer[..count?];
                 tap.from_host(bytes);
-                let now = clock.now();
+                let now = powered.now(chain);
                 chain.advance(now);
                 chain.set_host_baud(side.baud());
                 chain.receive(now, bytes);
             }
-            () = clock.sleep_until(chain.next_event()) => {
+            () = powered.wait(chain) => {
                 chain.set_host_baud(side.baud());
             }
             () = stop.stopped() => return Ok(()),

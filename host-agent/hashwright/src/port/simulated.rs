@@ -1,24 +1,21 @@
 //! A simulated board behind the same interface as a serial port, without a thread or a task: the
 //! chips do their hashing while somebody waits for their bytes.
 
-use std::time::Duration;
-
 use board_simulator::{ChainSpec, HostBaud, SpecError, VirtualChain};
 
+use super::powered::Powered;
 use crate::clock::Clock;
 
 /// A virtual chain whose line is read and written by the agent.
 #[derive(Debug)]
 pub struct SimulatedPort {
     chain: VirtualChain,
-    clock: Clock,
-    /// The virtual chain's own time starts when it is switched on.
-    powered_at: Duration,
+    powered: Powered,
     pending: Vec<u8>,
 }
 
 impl SimulatedPort {
-    /// A chain that has just been switched on, with our side at the reset rate.
+    /// A chain that has just been switched on, with our side at this rate.
     ///
     /// # Errors
     ///
@@ -28,8 +25,7 @@ impl SimulatedPort {
         chain.set_host_baud(HostBaud::Rate(baud));
         Ok(Self {
             chain,
-            clock,
-            powered_at: clock.now(),
+            powered: Powered::on(clock),
             pending: Vec::new(),
         })
     }
@@ -37,7 +33,7 @@ impl SimulatedPort {
     /// Waits for bytes from the chips. Cancelling it loses nothing.
     pub async fn read(&mut self, buffer: &mut [u8]) -> usize {
         loop {
-            let now = self.now();
+            let now = self.powered.now(&self.chain);
             self.chain.take_output(now, &mut self.pending);
             if !self.pending.is_empty() {
                 let count = self.pending.len().min(buffer.len());
@@ -45,25 +41,20 @@ impl SimulatedPort {
                 self.pending.drain(..count);
                 return count;
             }
-            let wake = self.chain.next_event().map(|at| at + self.powered_at);
-            self.clock.sleep_until(wake).await;
+            self.powered.wait(&self.chain).await;
         }
     }
 
     /// Puts bytes on the line to the chips.
     pub fn write(&mut self, bytes: &[u8]) {
-        let now = self.now();
+        let now = self.powered.now(&self.chain);
         self.chain.receive(now, bytes);
     }
 
     /// Changes the rate of our side, baud.
     pub fn set_baud(&mut self, baud: u32) {
-        let now = self.now();
+        let now = self.powered.now(&self.chain);
         self.chain.advance(now);
         self.chain.set_host_baud(HostBaud::Rate(baud));
-    }
-
-    fn now(&self) -> Duration {
-        self.clock.now().saturating_sub(self.powered_at)
     }
 }
