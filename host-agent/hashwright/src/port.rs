@@ -137,14 +137,18 @@ impl Port {
                 }
                 tokio_serial::new(path.to_string_lossy(), baud)
                     .open_native_async()
-                    .map(|port| Self::Serial(Box::new(port)))
+                    .map(|port| {
+                        // What an earlier program left in the buffers means nothing to us.
+                        let _ = port.clear(tokio_serial::ClearBuffer::All);
+                        Self::Serial(Box::new(port))
+                    })
                     .map_err(|error| {
-                        let busy = error.description.contains("busy")
-                            || error.description.contains("temporarily unavailable");
-                        let error = if busy {
-                            io::Error::from(io::ErrorKind::ResourceBusy)
-                        } else {
-                            io::Error::from(error)
+                        // The path exists, so this is how the library says that somebody has it.
+                        let error = match error.kind {
+                            tokio_serial::ErrorKind::NoDevice => {
+                                io::Error::from(io::ErrorKind::ResourceBusy)
+                            }
+                            _ => io::Error::from(error),
                         };
                         fail(&error)
                     })

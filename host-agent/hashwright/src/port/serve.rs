@@ -187,7 +187,7 @@ impl Side<'_> {
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Pty(pty) => pty.write(bytes).map(|_| ()),
+            Self::Pty(pty) => pty.write(bytes),
             Self::Stream(stream) => tokio::time::timeout(WRITE_LIMIT, stream.write_all(bytes))
                 .await
                 .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
