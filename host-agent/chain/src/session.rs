@@ -119,6 +119,8 @@ pub struct Session {
     /// New work must go out as soon as the line is ready.
     work_wanted: bool,
     work_due: Option<Duration>,
+    /// The upstream's job has no header left for us, which was told.
+    exhausted: bool,
     /// On chains that need nonce offsets these are written after the first job; what chips find
     /// before that overlaps.
     offsets_written: bool,
@@ -177,6 +179,7 @@ impl Session {
             chip_mask: None,
             work_wanted: false,
             work_due: None,
+            exhausted: false,
             offsets_written: plan.after_first_job().next().is_none(),
             paused: false,
             clock: config.start,
@@ -510,11 +513,13 @@ impl Session {
         self.work_wanted = false;
         match self.source.next_work(now) {
             Ok(work) => {
+                self.exhausted = false;
                 self.send(now, work);
                 true
             }
             Err(error) => {
-                if self.work_due.is_some() {
+                if !self.exhausted {
+                    self.exhausted = true;
                     self.warn(format!("no new header to work on: {error}"));
                 }
                 self.work_due = Some(now + EXHAUSTED_RETRY);
@@ -524,9 +529,6 @@ impl Session {
     }
 
     fn send(&mut self, now: Duration, work: Work) {
-        if self.paused {
-            self.resume(now);
-        }
         let model = self.model();
         let mask = work.rollable_mask & CHIP_MASK;
         if model.job_format == JobFormat::Header && self.chip_mask != Some(mask) {
@@ -560,6 +562,10 @@ impl Session {
             }
         };
         self.write(now, &frame);
+        // In this order the chips do not begin the old job again.
+        if self.paused {
+            self.resume(now);
+        }
         self.jobs_sent += 1;
         // Counted from the due time, not from now, so that timer jitter does not add up; a late
         // chain does not try to catch up.
@@ -610,6 +616,7 @@ impl Session {
             return;
         }
         self.last_nonce = now;
+        self.probe = None;
         let origin = self.plan.locate(reply);
         let rolled = match (self.model().job_format, reply.version_bits) {
             (JobFormat::Midstate, _) => Rolled::Midstate(origin.sub_core_or_midstate),
@@ -708,7 +715,10 @@ impl Session {
         }
         let model = self.model();
         let hps = model.hashrate_hps(self.clock, self.chips.len() as u16);
-        let patience = SILENT_NONCES * self.ticket_hashes / hps.max(1.0);
+        // Sub-cores without version bits of their own repeat each other: their nonces come all at once.
+        let versions = 2f64.powi(self.chip_mask.unwrap_or(CHIP_MASK).count_ones() as i32);
+        let at_once = (f64::from(model.sub_cores) / versions).max(1.0);
+        let patience = SILENT_NONCES * at_once * self.ticket_hashes / hps.max(1.0);
         let patience = Duration::try_from_secs_f64(patience).unwrap_or(Duration::MAX);
         Some(self.last_nonce.saturating_add(patience.max(LEAST_SILENCE)))
     }
