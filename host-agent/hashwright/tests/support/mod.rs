@@ -3,9 +3,12 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use board_profiles::Profile;
@@ -16,37 +19,186 @@ use hashwright::stop::{self, Stop, Stopper};
 use pool::{PoolConfig, PoolCore, PoolHandle, PoolStats};
 use stratum::Secret;
 use stratum::transport::{Connector, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 
-/// Dials the embedded pool through memory; without a pool, connections are refused.
+/// The host of the first pool.
+pub const FIRST: &str = "first.example";
+/// The host of the second pool, where a test has one.
+pub const SECOND: &str = "second.example";
+
+/// What a host name leads to.
+#[derive(Clone)]
+enum Peer {
+    Pool(PoolHandle),
+    /// Takes no connection, and does not refuse one either.
+    Hung,
+}
+
+/// A line that passed between agent and pool.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Number of the connection, from 1.
+    pub connection: u64,
+    pub from_pool: bool,
+    pub text: String,
+}
+
+/// A network in memory, with a tap: it notes what the agent has read and written, in the agent's
+/// own order. Hosts that nobody has put there refuse connections.
 #[derive(Clone, Default)]
-pub struct Wire(Arc<Mutex<Option<PoolHandle>>>);
+pub struct Wire(Arc<Mutex<Network>>);
+
+#[derive(Default)]
+struct Network {
+    peers: HashMap<String, Peer>,
+    connections: u64,
+    /// Bytes that may be on their way, if not as many as anybody needs.
+    room: Option<usize>,
+    lines: Option<Vec<Line>>,
+}
+
+impl Wire {
+    pub fn pool(&self, host: &str, pool: &Pool) {
+        let peer = Peer::Pool(pool.handle.clone());
+        self.0.lock().unwrap().peers.insert(host.to_owned(), peer);
+    }
+
+    pub fn hang(&self, host: &str) {
+        let mut network = self.0.lock().unwrap();
+        network.peers.insert(host.to_owned(), Peer::Hung);
+    }
+
+    pub fn refuse(&self, host: &str) {
+        self.0.lock().unwrap().peers.remove(host);
+    }
+
+    /// Lets no more than so many bytes be on their way.
+    pub fn narrow(&self, room: usize) {
+        self.0.lock().unwrap().room = Some(room);
+    }
+
+    /// Notes all lines from now on.
+    pub fn tap(&self) {
+        self.0.lock().unwrap().lines = Some(Vec::new());
+    }
+
+    /// The lines noted so far.
+    pub fn lines(&self) -> Vec<Line> {
+        self.0.lock().unwrap().lines.clone().unwrap_or_default()
+    }
+}
 
 impl Connector for Wire {
-    async fn connect(&self, _host: &str, _port: u16) -> io::Result<Box<dyn Stream>> {
-        let pool = self.0.lock().unwrap().clone();
-        let pool = pool.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-        let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        pool.attach(theirs);
-        Ok(Box::new(ours))
+    async fn connect(&self, host: &str, _port: u16) -> io::Result<Box<dyn Stream>> {
+        let (peer, connection, room) = {
+            let mut network = self.0.lock().unwrap();
+            network.connections += 1;
+            let room = network.room.unwrap_or(64 * 1024);
+            (network.peers.get(host).cloned(), network.connections, room)
+        };
+        match peer {
+            None => Err(io::ErrorKind::ConnectionRefused.into()),
+            Some(Peer::Hung) => std::future::pending().await,
+            Some(Peer::Pool(pool)) => {
+                let (ours, theirs) = tokio::io::duplex(room);
+                pool.attach(theirs);
+                Ok(Box::new(Tap {
+                    stream: ours,
+                    network: self.0.clone(),
+                    connection,
+                    halves: Default::default(),
+                }))
+            }
+        }
+    }
+}
+
+/// The agent's end of a connection.
+struct Tap {
+    stream: DuplexStream,
+    network: Arc<Mutex<Network>>,
+    connection: u64,
+    /// Lines that are not complete yet: ours and the pool's.
+    halves: [Vec<u8>; 2],
+}
+
+impl Tap {
+    fn note(&mut self, from_pool: bool, bytes: &[u8]) {
+        let mut network = self.network.lock().unwrap();
+        let Some(lines) = &mut network.lines else {
+            return;
+        };
+        let half = &mut self.halves[usize::from(from_pool)];
+        for &byte in bytes {
+            if byte != b'\n' {
+                half.push(byte);
+                continue;
+            }
+            lines.push(Line {
+                connection: self.connection,
+                from_pool,
+                text: String::from_utf8_lossy(half).into_owned(),
+            });
+            half.clear();
+        }
+    }
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let end = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.note(true, &buffer.filled()[before..]);
+        end
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let end = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = end {
+            self.note(false, &bytes[..count]);
+        }
+        end
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
 /// A running pool.
 pub struct Pool {
     pub handle: PoolHandle,
-    stopper: Stopper,
+    _stopper: Stopper,
 }
 
 impl Pool {
-    fn start(config: PoolConfig) -> Self {
+    /// Starts a pool that no host name leads to yet.
+    pub fn start(config: PoolConfig) -> Self {
         let (events, mut unread) = mpsc::channel(64);
         tokio::spawn(async move { while unread.recv().await.is_some() {} });
         let core = PoolCore::new(config).expect("pool config");
         let (handle, driver) = pool::embed(core, events);
         let (stopper, mut stop) = stop::channel();
         tokio::spawn(driver.run(async move { stop.stopped().await }));
-        Self { handle, stopper }
+        Self {
+            handle,
+            _stopper: stopper,
+        }
     }
 }
 
@@ -54,7 +206,7 @@ impl Pool {
 pub struct Lab {
     pub agent: Agent,
     pub pool: Option<Pool>,
-    wire: Wire,
+    pub wire: Wire,
     stopper: Stopper,
     _stop: Stop,
 }
@@ -69,27 +221,13 @@ impl Lab {
 
     /// Starts an agent whose pool is not there yet.
     pub fn without_pool(boards: Vec<config::Board>) -> Self {
-        let config = Config {
-            agent: config::Agent {
-                name: "lab".to_owned(),
-                state_dir: PathBuf::from("/nonexistent"),
-            },
-            pools: vec![config::Pool {
-                url: "stratum+tcp://pool.example:3333".parse().expect("url"),
-                user: "lab.worker".to_owned(),
-                password: Secret::new("x"),
-                suggest_difficulty: None,
-                extranonce_subscribe: false,
-                version_rolling: true,
-            }],
-            boards,
-            api: config::Api {
-                listen: ([127, 0, 0, 1], 0).into(),
-            },
-        };
-        let wire = Wire::default();
+        Self::with_config(&config(boards), Wire::default())
+    }
+
+    /// Starts an agent as configured.
+    pub fn with_config(config: &Config, wire: Wire) -> Self {
         let (stopper, stop) = stop::channel();
-        let agent = Agent::start(&config, wire.clone(), 7, &stop).expect("agent");
+        let agent = Agent::start(config, wire.clone(), 7, &stop).expect("agent");
         Self {
             agent,
             pool: None,
@@ -101,16 +239,15 @@ impl Lab {
 
     pub fn start_pool(&mut self, config: PoolConfig) {
         let pool = Pool::start(config);
-        *self.wire.0.lock().unwrap() = Some(pool.handle.clone());
+        self.wire.pool(FIRST, &pool);
         self.pool = Some(pool);
     }
 
     /// Ends the pool with all its sessions; connections are refused until the next start.
     pub fn stop_pool(&mut self) {
-        *self.wire.0.lock().unwrap() = None;
-        if let Some(pool) = self.pool.take() {
-            pool.stopper.stop();
-        }
+        self.wire.refuse(FIRST);
+        // Dropping it stops it.
+        self.pool = None;
     }
 
     pub fn state(&self) -> Arc<Snapshot> {
@@ -152,6 +289,33 @@ impl Lab {
         self.agent.finished().await.expect("no task broke");
         let last = state.borrow().clone();
         last
+    }
+}
+
+/// A config with these boards and one pool, at [`FIRST`].
+pub fn config(boards: Vec<config::Board>) -> Config {
+    Config {
+        agent: config::Agent {
+            name: "lab".to_owned(),
+            state_dir: PathBuf::from("/nonexistent"),
+        },
+        pools: vec![upstream(FIRST)],
+        boards,
+        api: config::Api {
+            listen: ([127, 0, 0, 1], 0).into(),
+        },
+    }
+}
+
+/// A pool as configured.
+pub fn upstream(host: &str) -> config::Pool {
+    config::Pool {
+        url: format!("stratum+tcp://{host}:3333").parse().expect("url"),
+        user: "lab.worker".to_owned(),
+        password: Secret::new("x"),
+        suggest_difficulty: None,
+        extranonce_subscribe: false,
+        version_rolling: true,
     }
 }
 
