@@ -11,12 +11,12 @@ use stratum::transport::Connector;
 use stratum::v1::Session;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::board::{self, Report};
 use crate::clock::Clock;
 use crate::collect::{self, BoardSource, Sources};
-use crate::config::{self, Config, Control};
+use crate::config::{self, Config};
 use crate::state::{BoardStatus, Snapshot};
 use crate::stop::Stop;
 use crate::upstream;
@@ -59,13 +59,6 @@ impl Agent {
             let partition = Partition::new(index as u32, config.boards.len() as u32)?;
             let board = assemble(index, configured, partition)
                 .with_context(|| format!("board {index} ({})", configured.profile.name))?;
-            if configured.control == Control::External {
-                warn!(
-                    board = index,
-                    uart = %configured.uart,
-                    "nothing guards this board: its power, cooling and reset are in other hands (control = \"external\"). If nobody watches its temperature, switch it off"
-                );
-            }
             let (report_in, report) = watch::channel(Report::default());
             sources.push(BoardSource {
                 fixed: fixed(index, configured, &board),
@@ -141,7 +134,7 @@ pub fn assemble(
     let chain = profile.chain_config(board.target_mhz());
     let settings = chain::Settings {
         chain,
-        scale_bits: board.sim.map_or(0, |sim| sim.scale_bits),
+        scale_bits: board.scale_bits(),
         partition,
         max_work_interval: Duration::from_millis(profile.chain.job_interval_ms.into()),
     };
@@ -182,17 +175,17 @@ pub fn simulation(
 }
 
 fn fixed(index: usize, configured: &config::Board, board: &board::Board) -> BoardStatus {
-    let simulated = board.simulation.is_some();
+    let own_simulation = board.simulation.is_some();
     BoardStatus {
         index,
         profile: configured.profile.name.clone(),
         model: configured.profile.model.clone(),
         chip: configured.profile.chain.chip.to_string(),
         uart: configured.uart.to_string(),
-        simulated,
+        simulated: configured.is_simulated(),
         scale_bits: board.settings.scale_bits,
         state: "opening".to_owned(),
-        guard: if simulated { "simulated" } else { "none" }.to_owned(),
+        guard: if own_simulation { "simulated" } else { "none" }.to_owned(),
         chips_expected: configured.profile.chain.chips,
         target_mhz: configured.target_mhz(),
         ..BoardStatus::default()

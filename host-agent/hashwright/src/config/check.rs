@@ -154,7 +154,7 @@ impl Config {
                 ));
             }
         }
-        if self.boards.iter().any(|board| board.sim.is_some()) {
+        if self.boards.iter().any(Board::is_simulated) {
             warnings.push(
                 "simulated boards send their shares to the pool, where they earn nothing"
                     .to_owned(),
@@ -189,7 +189,7 @@ impl BoardSummary {
             profile: board.profile.name.clone(),
             model: board.profile.model.clone(),
             uart: board.uart.to_string(),
-            simulated: board.sim.is_some(),
+            simulated: board.is_simulated(),
             guard: match board.control {
                 Control::Simulated => "simulated".to_owned(),
                 Control::External => "none".to_owned(),

@@ -100,6 +100,9 @@ pub struct Board {
     pub frequency_mhz: Option<f64>,
     /// How it is simulated; `Some` exactly if the UART is simulated.
     pub sim: Option<Sim>,
+    /// The k of a board behind a real UART that another program simulates at 2^-k of the silicon's
+    /// rate; 0 for silicon, and for boards that this program simulates.
+    pub served_scale_bits: u8,
 }
 
 impl Board {
@@ -120,7 +123,21 @@ impl Board {
             serial: None,
             frequency_mhz: None,
             sim: Some(sim),
+            served_scale_bits: 0,
         }
+    }
+
+    /// The board works at 2^-k of the silicon's rate; 0 for silicon.
+    #[must_use]
+    pub fn scale_bits(&self) -> u8 {
+        self.sim
+            .map_or(self.served_scale_bits, |sim| sim.scale_bits)
+    }
+
+    /// Whether it is no silicon, whoever simulates it: it earns nothing and is marked everywhere.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.sim.is_some() || self.served_scale_bits > 0
     }
 
     /// The clock to mine at, MHz.

@@ -212,6 +212,17 @@ const BOARD: Section = Section {
             example: "525",
         },
         Key {
+            name: "scale_bits",
+            kind: "whole number",
+            default: Some("0"),
+            range: "0 to 39 at ticket difficulty 256; not with `uart = \"sim\"`",
+            about: "For a board that another program simulates, such as `hashwright sim`: the k of \
+                    its scale of 2^-k. Its nonces are then held to k fewer zero bits, and the board \
+                    is marked simulated everywhere. Leave it at 0 for silicon, or bad nonces \
+                    pass as good.",
+            example: "22",
+        },
+        Key {
             name: "sim",
             kind: "table",
             default: Some("none"),

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use board_profiles::{Profile, ProfileError};
+use board_simulator::ChainSpec;
 use stratum::{PoolUrl, Secret};
 use toml::de::DeTable;
 
@@ -174,6 +175,16 @@ impl<'r> Tables<'r> {
         if sim.is_some() && simulated == Some(false) {
             section.bad("sim", "is only for boards with uart = \"sim\"");
         }
+        let most = profile
+            .as_ref()
+            .map_or(ChainSpec::MAX_SCALE_BITS, Profile::max_scale_bits);
+        let served_scale_bits = section.integer("scale_bits", 0..=u64::from(most));
+        if served_scale_bits.is_some() && simulated == Some(true) {
+            section.bad(
+                "scale_bits",
+                "is for boards that another program simulates; write sim = { scale_bits = ... }",
+            );
+        }
         let profile = profile?;
         let sim = simulation(sim.as_ref(), index, &profile);
         Some(Board {
@@ -183,6 +194,9 @@ impl<'r> Tables<'r> {
             control: control?,
             serial,
             frequency_mhz,
+            served_scale_bits: served_scale_bits
+                .and_then(|bits| u8::try_from(bits).ok())
+                .unwrap_or(0),
         })
     }
 

@@ -101,7 +101,10 @@ fn a_minimal_config_gets_the_documented_defaults() {
     assert_eq!(board.control, Control::Simulated);
     assert_eq!(board.target_mhz(), 525.0);
     let sim = board.sim.unwrap();
-    assert_eq!((sim.scale_bits, sim.seed), (22, 0));
+    assert_eq!(
+        (sim.scale_bits, sim.seed),
+        (board.profile.simulation.scale_bits, 0)
+    );
     assert_eq!(
         (sim.lost_bytes, sim.flipped_bytes, sim.split_bytes),
         (0.0, 0.0, 0.0)
@@ -357,6 +360,30 @@ fn simulation_settings_are_bounded_and_only_for_simulated_boards() {
     }
     let said = problem(&board("uart = \"sim\"\nsim = { sead = 1 }"));
     assert!(said.contains("did you mean `seed`?"), "{said}");
+}
+
+#[test]
+fn a_board_that_another_program_simulates_has_its_scale_and_is_marked() {
+    let served = "uart = \"unix:/run/b0\"\ncontrol = \"external\"\n";
+    let config = parse(&board(&format!("{served}scale_bits = 22"))).unwrap();
+    let scaled = &config.boards[0];
+    assert_eq!((scaled.scale_bits(), scaled.sim), (22, None));
+    assert!(scaled.is_simulated());
+    assert!(
+        config.warnings().iter().any(|w| w.contains("earn nothing")),
+        "{:?}",
+        config.warnings()
+    );
+
+    let config = parse(&board(served)).unwrap();
+    let silicon = &config.boards[0];
+    assert_eq!((silicon.scale_bits(), silicon.is_simulated()), (0, false));
+
+    // One zero bit of the ticket has to remain.
+    let said = problem(&board(&format!("{served}scale_bits = 40")));
+    assert!(said.contains("scale_bits"), "{said}");
+    let said = problem(&board("uart = \"sim\"\nscale_bits = 22"));
+    assert!(said.contains("sim = { scale_bits = ... }"), "{said}");
 }
 
 #[test]
