@@ -287,8 +287,7 @@ impl Lab {
         let state = self.agent.state.clone();
         self.stopper.stop();
         self.agent.finished().await.expect("no task broke");
-        let last = state.borrow().clone();
-        last
+        state.borrow().clone()
     }
 }
 
