@@ -13,6 +13,7 @@ use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, trace, warn};
 
@@ -109,7 +110,14 @@ pub async fn run(
     tokio::pin!(stop);
     task.session.start(task.now());
     loop {
-        task.settle();
+        let urgent = task.settle();
+        if urgent.job {
+            // Those who wait for the job are in line behind this task: counters can wait.
+            yield_now().await;
+        }
+        if !urgent.message {
+            task.publish();
+        }
         tokio::select! {
             biased;
             () = &mut stop => break,
@@ -118,6 +126,7 @@ pub async fn run(
     }
     task.session.stop(task.now());
     task.settle();
+    task.publish();
     task.session
 }
 
@@ -159,13 +168,23 @@ struct Writing {
     deadline: Instant,
 }
 
+/// What has just been handed over and should get on before this task does anything else.
+#[derive(Clone, Copy, Debug, Default)]
+struct Urgent {
+    /// A message waits for the write in the next [`Task::step`]; counters follow in the round after it.
+    message: bool,
+    /// Chains have a new job to take up.
+    job: bool,
+}
+
 impl<'a, C: Connector> Task<'a, C> {
     fn now(&self) -> Duration {
         Instant::now().saturating_duration_since(self.epoch)
     }
 
     /// Does all that the session asks for and passes on what it tells.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Urgent {
+        let mut urgent = Urgent::default();
         while let Some(action) = self.session.poll_action() {
             self.connecting = None;
             self.stream = None;
@@ -183,6 +202,7 @@ impl<'a, C: Connector> Task<'a, C> {
             match &event {
                 Event::Job(job) => {
                     self.channels.jobs.send_replace(Some(Arc::clone(job)));
+                    urgent.job = true;
                 }
                 Event::NoJob => {
                     self.channels.jobs.send_replace(None);
@@ -194,12 +214,6 @@ impl<'a, C: Connector> Task<'a, C> {
                 trace!(pool = self.pool, "nobody took an event");
             }
         }
-        let stats = self.session.stats();
-        self.channels.stats.send_if_modified(|old| {
-            let changed = *old != stats;
-            *old = stats;
-            changed
-        });
         if self.writing.is_none()
             && self.stream.is_some()
             && let Some(message) = self.session.poll_transmit()
@@ -210,7 +224,19 @@ impl<'a, C: Connector> Task<'a, C> {
                 written: 0,
                 deadline: Instant::now() + WRITE_TIMEOUT,
             });
+            urgent.message = true;
         }
+        urgent
+    }
+
+    /// Publishes the counters if they have changed.
+    fn publish(&mut self) {
+        let stats = self.session.stats();
+        self.channels.stats.send_if_modified(|old| {
+            let changed = *old != stats;
+            *old = stats;
+            changed
+        });
     }
 
     /// Waits for one thing to happen and tells the session. May be dropped at any moment.
