@@ -141,6 +141,17 @@ async fn json_lines(state: watch::Receiver<Arc<Snapshot>>, stop: impl Future<Out
     }
 }
 
+/// Prints a line. Unlike `println!` it does not panic when nobody reads any more.
+///
+/// # Errors
+///
+/// When standard output is closed.
+pub fn say(line: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(())
+}
+
 /// Prints a value as one line of JSON.
 ///
 /// # Errors

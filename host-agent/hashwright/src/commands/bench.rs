@@ -1,15 +1,41 @@
 //! `hashwright bench`: measures this program on this machine, each figure beside a peer or a limit
 //! from the same run.
 
+mod decoder;
+mod hash;
+mod path;
+mod sampling;
+
+use super::say;
+use crate::format::Table;
+
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Hash backends, scanning and checking nonces, beside the `sha2` crate in the same run
+    Hash(hash::Args),
+    /// The reply decoder on clean and noisy input, beside a line of 3.125 Mbaud
+    Decoder(decoder::Args),
+    /// The whole path through a running agent: new block to job frames, nonce to submitted share
+    Path(path::Args),
+}
 
-/// Runs a benchmark.
+/// Runs a benchmark and prints what it found.
 ///
 /// # Errors
 ///
 /// When something that it needs does not work.
 pub async fn run(command: &Command) -> anyhow::Result<()> {
-    match *command {}
+    match command {
+        Command::Hash(args) => hash::run(args),
+        Command::Decoder(args) => decoder::run(args),
+        Command::Path(args) => path::run(args).await,
+    }
+}
+
+fn print_table(table: &Table) -> anyhow::Result<()> {
+    for line in table.lines(None) {
+        say(line.trim_end())?;
+    }
+    Ok(())
 }

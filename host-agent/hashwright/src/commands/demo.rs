@@ -179,8 +179,7 @@ fn pool_config(boards: &[config::Board], seed: u64) -> PoolConfig {
     let real_hps: f64 = boards
         .iter()
         .map(|board| {
-            let scale = board.sim.map_or(0, |sim| sim.scale_bits);
-            board.profile.hashrate_hps(board.target_mhz()) / 2f64.powi(scale.into())
+            board.profile.hashrate_hps(board.target_mhz()) / 2f64.powi(board.scale_bits().into())
         })
         .sum();
     let mut config = PoolConfig::demo(seed, unix_time());

@@ -88,16 +88,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }))?;
     } else {
         println!("{place}");
+        let scale = match sim.scale_bits {
+            0 => String::new(),
+            bits => format!(", scale_bits = {bits}"),
+        };
         eprintln!(
-            "sim: {} ({} x {}) at {place}, scale 2^-{}. In a config: uart = \"{place}\", control = \"external\"; Ctrl-C stops",
+            "sim: {} ({} x {}) at {place}, scale 2^-{}. In a config: uart = \"{place}\", control = \"external\"{scale}; Ctrl-C stops",
             profile.model, profile.chain.chips, profile.chain.chip, sim.scale_bits
         );
-        if sim.scale_bits > 0 {
-            eprintln!(
-                "sim: the host must know the scale: [board] sim = {{ scale_bits = {} }} (its nonces have fewer zero bits than silicon's)",
-                sim.scale_bits
-            );
-        }
     }
     let (stopper, stop) = stop::channel();
     stop_on_signals(stopper)?;
