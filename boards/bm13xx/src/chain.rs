@@ -8,9 +8,9 @@ use crate::job::{self, HeaderJob};
 use crate::model::{AddressScale, BaudChange, ChipKind, NonceLayout};
 use crate::plan::Plan;
 use crate::pll::Pll;
-use crate::registers::{Register, TEMPERATURE_START, VersionRolling};
+use crate::registers::{MiscControl, Register, TEMPERATURE_START, VersionRolling};
 use crate::reply::NonceReply;
-use crate::script::{self, Scripts, Sequence};
+use crate::script::{self, BM1397_RESET_DIVIDER, Scripts, Sequence};
 use crate::sweep;
 use crate::units::{Baud, ChipAddress, Megahertz, Target, TicketMask};
 
@@ -334,6 +334,17 @@ impl ChainPlan {
         }
         let versions = 1 << VersionRolling::from_mask(mask).field.count_ones();
         sweep::epoch(versions, model.sub_cores, self.sweep_ticks_for(&pll))
+    }
+
+    /// What chips that were found at their run rate need before they can be brought up: a BM1397 is sent
+    /// back to the rate after reset, because its bring-up writes that rate among other things.
+    /// `None` for all others, which keep theirs. The host follows once the frame has left.
+    #[must_use]
+    pub fn back_to_reset_baud(&self) -> Option<Frame> {
+        (self.config.kind == ChipKind::Bm1397 && self.baud.is_some()).then(|| {
+            let misc = MiscControl::BM1397.with_bm1397_divider(BM1397_RESET_DIVIDER);
+            Frame::write(Destination::All, Register::MiscControl, misc.0)
+        })
     }
 
     /// Stops hashing without a change of clock: sweep length 0. `None` on a BM1397, which has no such

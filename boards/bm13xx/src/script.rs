@@ -9,6 +9,9 @@
 use crate::model::ChipKind;
 use crate::registers::{CoreMailbox, DriveStrength, MiscControl, Register, UartRelay};
 
+/// Baud divider that a BM1397 has after reset: 25 MHz / (8 × 27) = 115 740 baud.
+pub(crate) const BM1397_RESET_DIVIDER: u8 = 26;
+
 /// Which bring-up a chain gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sequence {
@@ -436,7 +439,9 @@ const BM1397: &[Op] = &[
     Op::All(Register::FastUart, 0x0600_000F),
     Op::All(
         Register::MiscControl,
-        MiscControl::BM1397.with_bm1397_divider(26).0,
+        MiscControl::BM1397
+            .with_bm1397_divider(BM1397_RESET_DIVIDER)
+            .0,
     ),
     Op::Baud,
 ];

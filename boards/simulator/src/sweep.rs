@@ -296,9 +296,11 @@ impl Sweep {
                 found(Hit { tick, batch, place });
             });
         });
-        self.done = self.done.max(to);
+        let before = self.done;
+        self.done = before.max(to);
         if self.batch_ticks.is_none() {
-            self.repeats = self.done / axis.clocks;
+            // Only what is new: `done` starts over when the chip is interrupted, the count does not.
+            self.repeats += self.done / axis.clocks - before / axis.clocks;
         }
     }
 

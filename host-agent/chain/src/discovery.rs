@@ -76,6 +76,12 @@ impl Discovery {
         self.deadline = Some(sent + FIRST_ANSWER);
     }
 
+    /// The chips are sent back to the rate after reset and will be looked for there.
+    pub(crate) fn start_over(&mut self) {
+        self.rate = 0;
+        self.round = 0;
+    }
+
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.deadline
     }

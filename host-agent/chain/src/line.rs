@@ -34,6 +34,11 @@ impl Line {
         }
     }
 
+    /// The rate of the port once everything handed out is done, baud.
+    pub(crate) fn baud(&self) -> u32 {
+        self.baud
+    }
+
     /// When the last byte handed out will have left.
     pub(crate) fn free_at(&self) -> Duration {
         self.free_at

@@ -30,6 +30,8 @@ const EXHAUSTED_RETRY: Duration = Duration::from_millis(100);
 /// [`LEAST_SILENCE`]. The chance that a healthy chain is silent so long is e^-30.
 const SILENT_NONCES: f64 = 30.0;
 const LEAST_SILENCE: Duration = Duration::from_secs(15);
+/// Time for chips to change their rate.
+const BAUD_SETTLE: Duration = Duration::from_millis(20);
 /// Time for a sign of life from a chain that went silent.
 const PROBE: Duration = Duration::from_secs(1);
 /// Wait between clock steps on the way down. Down is the harmless direction, and somebody waits.
@@ -342,7 +344,7 @@ impl Session {
         let hashing = matches!(self.phase, Phase::Mining);
         let expected = |clock: Megahertz| {
             if hashing {
-                model.hashrate_hps(clock, 1)
+                model.hashrate_hps(clock, 1) / self.twins()
             } else {
                 0.0
             }
@@ -354,7 +356,11 @@ impl Session {
             clock: self.clock,
             goal: self.goal,
             rates: Window::ALL.map(|window| self.rate.estimate(window, now)),
-            expected_hps: self.chips.iter().map(|chip| expected(chip.clock)).sum(),
+            // Not `sum`, whose zero is negative.
+            expected_hps: self
+                .chips
+                .iter()
+                .fold(0.0, |hps, chip| hps + expected(chip.clock)),
             counters: self.counters,
             best_difficulty: self.best_difficulty,
             jobs_sent: self.jobs_sent,
@@ -480,6 +486,7 @@ impl Session {
     fn discovered(&mut self, now: Duration, verdict: Verdict) {
         self.running = None;
         match verdict {
+            Verdict::Found(_) if self.line.baud() != Baud::RESET.get() && self.slow_down(now) => {}
             Verdict::Found(found) => {
                 let expected = self.settings.chain.chips;
                 self.events.push_back(Event::ChipsFound { found, expected });
@@ -499,6 +506,20 @@ impl Session {
             }
             Verdict::Fail(failure) => self.fail(failure),
         }
+    }
+
+    /// Sends chips that were left at their run rate back to the rate after reset, where that is
+    /// needed to bring them up, and looks for them there.
+    fn slow_down(&mut self, now: Duration) -> bool {
+        let Some(frame) = self.plan.back_to_reset_baud() else {
+            return false;
+        };
+        self.write(now, &frame);
+        self.discovery.start_over();
+        self.begin(now, Purpose::Discovery);
+        self.held = Some(Step::HostBaud(Baud::RESET));
+        self.resume_at = self.line.free_at() + BAUD_SETTLE;
+        true
     }
 
     fn wants_work(&self) -> bool {
@@ -715,12 +736,23 @@ impl Session {
         }
         let model = self.model();
         let hps = model.hashrate_hps(self.clock, self.chips.len() as u16);
-        // Sub-cores without version bits of their own repeat each other: their nonces come all at once.
-        let versions = 2f64.powi(self.chip_mask.unwrap_or(CHIP_MASK).count_ones() as i32);
-        let at_once = (f64::from(model.sub_cores) / versions).max(1.0);
-        let patience = SILENT_NONCES * at_once * self.ticket_hashes / hps.max(1.0);
+        let patience = SILENT_NONCES * self.twins() * self.ticket_hashes / hps.max(1.0);
         let patience = Duration::try_from_secs_f64(patience).unwrap_or(Duration::MAX);
         Some(self.last_nonce.saturating_add(patience.max(LEAST_SILENCE)))
+    }
+
+    /// How many sub-cores hash the same headers because the job leaves too few version bits for each to
+    /// have its own. They find their nonces together, and only one of them counts.
+    fn twins(&self) -> f64 {
+        let model = self.model();
+        let mask = self.chip_mask.unwrap_or(CHIP_MASK);
+        match model.job_format {
+            JobFormat::Midstate => 1.0,
+            JobFormat::Header => {
+                let versions = 2f64.powi(mask.count_ones() as i32);
+                (f64::from(model.sub_cores) / versions).max(1.0)
+            }
+        }
     }
 
     /// Asks a silent chain whether it is there; the second time there is no doubt left.

@@ -21,7 +21,8 @@ pub struct Status {
     pub goal: Megahertz,
     /// Hashrate over 5 s, 1 min, 10 min and 1 h; of silicon, for simulated chips too.
     pub rates: [Estimate; 4],
-    /// Hashes per second that the chips should deliver now; 0 while they have no work.
+    /// Hashes per second that the chips should deliver now; 0 while they have no work. Less than clock
+    /// times cores where a job leaves too few version bits for all sub-cores.
     pub expected_hps: f64,
     /// Nonces by verdict.
     pub counters: Counters,

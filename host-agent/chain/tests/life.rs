@@ -34,12 +34,6 @@ fn every_kind() -> Vec<Settings> {
     ]
 }
 
-/// Those that roll versions themselves.
-fn rolling_kinds() -> impl Iterator<Item = Settings> {
-    let rolling = |settings: &Settings| settings.chain.kind != ChipKind::Bm1397;
-    every_kind().into_iter().filter(rolling)
-}
-
 #[test]
 fn a_clean_job_makes_nonces_on_their_way_stale_and_none_a_share() {
     for settings in every_kind() {
@@ -115,7 +109,7 @@ fn no_job_any_more_means_rest_and_a_new_one_means_work() {
 
 #[test]
 fn chips_that_an_earlier_run_left_hashing_are_found_again() {
-    for settings in rolling_kinds() {
+    for settings in every_kind() {
         let (name, chips) = (settings.chain.kind.to_string(), settings.chain.chips);
         let mut bench = bench(settings);
         bench.mine();
@@ -140,7 +134,7 @@ fn chips_that_an_earlier_run_left_hashing_are_found_again() {
 
 #[test]
 fn a_chain_that_stopped_in_order_is_found_again() {
-    for settings in rolling_kinds() {
+    for settings in every_kind() {
         let name = settings.chain.kind.to_string();
         let mut bench = bench(settings);
         bench.mine();

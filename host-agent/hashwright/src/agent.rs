@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::collect::{self, BoardSource, Sources};
 use crate::config::{self, Config};
 use crate::state::{BoardStatus, Snapshot};
-use crate::stop::Stop;
+use crate::stop::Stopper;
 use crate::upstream;
 
 /// A running agent.
@@ -30,20 +30,26 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts every task of the agent. `seed` makes what is random repeatable.
+    /// Starts every task of the agent. `seed` makes what is random repeatable; `stopper` ends it. A task
+    /// that panics, which is a bug, stops the others too: nothing may go on half alive.
     ///
     /// # Errors
     ///
     /// When the config asks for something impossible that only shows when all is put together.
-    pub fn start<C>(config: &Config, connector: C, seed: u64, stop: &Stop) -> anyhow::Result<Self>
+    pub fn start<C>(
+        config: &Config,
+        connector: C,
+        seed: u64,
+        stopper: &Stopper,
+    ) -> anyhow::Result<Self>
     where
         C: Connector + Clone + 'static,
     {
         let clock = Clock::start();
+        let stop = stopper.watch();
         let (jobs_in, jobs) = watch::channel(None);
         // Boards find no share before there is a pool: the first sender is a placeholder.
         let (shares_in, shares) = watch::channel(mpsc::channel(1).0);
-        let (pools_in, pools) = watch::channel(Vec::new());
 
         let sequence = Sequence::new();
         let sessions = config
@@ -52,6 +58,7 @@ impl Agent {
             .zip(seed..)
             .map(|(pool, seed)| session(pool, seed, sequence.clone()))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let (pools_in, pools) = watch::channel(upstream::untried(&sessions));
 
         let mut tasks = JoinSet::new();
         let mut sources = Vec::new();
@@ -70,7 +77,7 @@ impl Agent {
                 report: report_in,
                 stop: stop.clone(),
             };
-            tasks.spawn(board::run(board, links, clock));
+            tasks.spawn(guarded(board::run(board, links, clock), stopper.clone()));
         }
         let links = upstream::Links {
             jobs: jobs_in,
@@ -78,7 +85,8 @@ impl Agent {
             status: pools_in,
             stop: stop.clone(),
         };
-        tasks.spawn(upstream::run(sessions, connector, links, clock.epoch()));
+        let upstream = upstream::run(sessions, connector, links, clock.epoch());
+        tasks.spawn(guarded(upstream, stopper.clone()));
         let sources = Sources {
             name: config.agent.name.clone(),
             boards: sources,
@@ -86,7 +94,8 @@ impl Agent {
         };
         let first = collect::snapshot(&sources, clock.now(), false);
         let (state_in, state) = watch::channel(Arc::new(first));
-        tasks.spawn(collect::run(sources, state_in, clock, stop.clone()));
+        let collector = collect::run(sources, state_in, clock, stop);
+        tasks.spawn(guarded(collector, stopper.clone()));
         info!(
             boards = config.boards.len(),
             pools = config.pools.len(),
@@ -107,6 +116,20 @@ impl Agent {
         }
         Ok(())
     }
+}
+
+/// Runs a task and stops the agent if it panics.
+async fn guarded(task: impl Future<Output = ()>, stopper: Stopper) {
+    struct Guard(Stopper);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                self.0.stop();
+            }
+        }
+    }
+    let _guard = Guard(stopper);
+    task.await;
 }
 
 fn session(pool: &config::Pool, seed: u64, sequence: Sequence) -> anyhow::Result<Session> {

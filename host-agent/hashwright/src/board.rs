@@ -8,6 +8,7 @@ use std::time::Duration;
 use bm13xx::Baud;
 use chain::{Event, Output, Phase, Session, Settings};
 use mining::{Job, Share};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
@@ -212,12 +213,18 @@ impl Shell {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Share(share) => {
-                    if links.shares.borrow().try_send(share).is_err() {
+                    let sent = links.shares.borrow().try_send(share);
+                    if let Err(error) = sent {
                         links.report.send_modify(|report| report.shares_lost += 1);
-                        warn!(
-                            board = self.index,
-                            "share dropped: the pool task is not keeping up"
-                        );
+                        match error {
+                            TrySendError::Full(_) => warn!(
+                                board = self.index,
+                                "share dropped: too many wait for the pool already"
+                            ),
+                            TrySendError::Closed(_) => {
+                                debug!(board = self.index, "share dropped: no pool is in use");
+                            }
+                        }
                     }
                 }
                 Event::ChipsFound { found, expected } => {
@@ -231,7 +238,7 @@ impl Shell {
                 }
                 Event::Warning(text) => {
                     warn!(board = self.index, "{text}");
-                    if self.warnings.last() != Some(&text) {
+                    if !self.warnings.contains(&text) {
                         self.warnings.truncate(7);
                         self.warnings.push(text);
                     }
@@ -245,7 +252,7 @@ impl Shell {
         let status = self.session.status(now);
         links.report.send_modify(|report| {
             report.state = word(status.phase);
-            report.problem = self.warnings.last().cloned();
+            report.problem = (!self.warnings.is_empty()).then(|| self.warnings.join("; "));
             report.chain = Some(status);
         });
     }

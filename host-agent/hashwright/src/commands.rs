@@ -45,9 +45,11 @@ pub fn start_logging(to: LogTo<'_>, default: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&text).with_context(|| {
         format!("{LOG_VARIABLE}={text} is not a log filter; write a level such as `debug`, or `stratum=trace,info`")
     })?;
+    // A log that nobody can take any more must not hold up or end the miner.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_target(false);
+        .with_target(false)
+        .log_internal_errors(false);
     match to {
         LogTo::Stderr => builder
             .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
@@ -66,7 +68,8 @@ pub fn start_logging(to: LogTo<'_>, default: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Turns the switch on SIGINT and SIGTERM; a second one ends the program at once.
+/// Turns the switch on SIGINT, SIGTERM and SIGHUP, so that a lost terminal does not leave boards
+/// hashing; a second signal ends the program at once.
 ///
 /// # Errors
 ///
@@ -75,17 +78,19 @@ pub fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         for round in 0.. {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
             }
             if round > 0 {
                 std::process::exit(130);
             }
-            tracing::info!("stopping; once more ends at once");
             stopper.stop();
+            tracing::info!("stopping; once more ends at once");
         }
     });
     Ok(())
@@ -150,6 +155,12 @@ pub fn say(line: &str) -> anyhow::Result<()> {
     use std::io::Write;
     writeln!(std::io::stdout(), "{line}")?;
     Ok(())
+}
+
+/// Tells a person something beside the output proper; if nobody listens, so be it.
+pub fn note(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Prints a value as one line of JSON.

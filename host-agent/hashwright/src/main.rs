@@ -1,10 +1,12 @@
 //! The `hashwright` program: reads the command line and calls the library.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hashwright::cli::{self, ChipArgs, ClientArgs};
 use hashwright::commands::{bench, check, demo, pool, profiles, run, sim};
+use hashwright::commands::{note, say};
 
 /// Open firmware for Bitcoin miners: takes work from a pool, drives hash boards, verifies every nonce.
 ///
@@ -76,29 +78,49 @@ fn main() -> ExitCode {
         .and_then(|runtime| runtime.block_on(dispatch(command)));
     match result {
         Ok(code) => code,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            note(&format!("error: {}", told(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// An error with its causes, each told once: many of our texts contain their cause already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(args).await?,
         Command::Demo(args) => demo::run(args).await?,
-        Command::Status(args) => println!("{}", cli::status(&args).await?),
+        Command::Status(args) => say(&cli::status(&args).await?)?,
         Command::Boards(BoardArgs {
             client,
             profiles: true,
         }) => profiles::run(client.json)?,
-        Command::Boards(BoardArgs { client, .. }) => println!("{}", cli::boards(&client).await?),
-        Command::Chips(args) => println!("{}", cli::chips(&args).await?),
-        Command::Pools(args) => println!("{}", cli::pools(&args).await?),
+        Command::Boards(BoardArgs { client, .. }) => say(&cli::boards(&client).await?)?,
+        Command::Chips(args) => say(&cli::chips(&args).await?)?,
+        Command::Pools(args) => say(&cli::pools(&args).await?)?,
         Command::Sim(args) => sim::run(args).await?,
         Command::Pool(args) => pool::run(args).await?,
         Command::Config { command } => {
-            if !check::run(&command) {
+            if !check::run(&command)? {
                 return Ok(ExitCode::FAILURE);
             }
         }

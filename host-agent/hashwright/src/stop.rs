@@ -22,6 +22,12 @@ impl Stopper {
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
+
+    /// Another one that waits for this switch.
+    #[must_use]
+    pub fn watch(&self) -> Stop {
+        Stop(self.0.subscribe())
+    }
 }
 
 impl Stop {

@@ -37,15 +37,20 @@ pub struct Links {
     pub stop: Stop,
 }
 
-/// Runs the pools until the program stops. `epoch` is the zero of the agent's clock.
+/// The status of pools that have not been tried yet.
+#[must_use]
+pub fn untried(sessions: &[Session]) -> Vec<PoolStatus> {
+    sessions.iter().enumerate().map(unused).collect()
+}
+
+/// Runs the pools until the program stops; `links.status` holds [`untried`] at first. `epoch` is the zero of the agent's clock.
 pub async fn run<C: Connector + Clone>(
     sessions: Vec<Session>,
     connector: C,
     mut links: Links,
     epoch: Instant,
 ) {
-    let mut status: Vec<PoolStatus> = sessions.iter().enumerate().map(unused).collect();
-    links.status.send_replace(status.clone());
+    let mut status = links.status.borrow().clone();
     let several = sessions.len() > 1;
     let mut sessions: Vec<Option<Session>> = sessions.into_iter().map(Some).collect();
     let mut index = 0;

@@ -47,10 +47,19 @@ pub fn presentable(text: &str, max: usize) -> String {
     shown.trim().to_owned()
 }
 
-/// Control characters, and those that turn the direction of the text around them.
+/// Control characters, those that turn the direction of the text around them, and those that
+/// break a line or show nothing.
 fn is_disturbing(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            c,
+            '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// Bytes from pairs of hexadecimal digits; `None` if anything else is in it.
@@ -98,6 +107,7 @@ mod tests {
     #[test]
     fn control_characters_become_spaces_and_long_text_is_cut() {
         assert_eq!(presentable("a\x1b[2Jb\nc", 80), "a [2Jb c");
+        assert_eq!(presentable("a\u{2028}b\u{e0041}c\u{202e}d", 80), "a b c d");
         assert_eq!(presentable("abcdef", 3), "abc…");
         assert_eq!(presentable("abc", 3), "abc");
     }

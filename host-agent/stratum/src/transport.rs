@@ -414,6 +414,10 @@ fn log(pool: &str, event: &Event) {
             );
         }
         Event::Learnt(what) => info!(pool, what, "learnt about the pool"),
+        Event::Disconnected {
+            reason: Reason::Stopped,
+            ..
+        } => info!(pool, "disconnected"),
         Event::Disconnected { reason, retry_in } => {
             warn!(pool, %reason, ?retry_in, "disconnected");
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::say;
 use crate::config::{self, DEFAULT_PATH};
 
 /// Arguments of `config`.
@@ -12,6 +13,9 @@ pub enum Command {
         /// The config file
         #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]
         file: PathBuf,
+        /// The config file, as `run` takes it
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
         /// Print the report as JSON
         #[arg(long)]
         json: bool,
@@ -19,14 +23,17 @@ pub enum Command {
 }
 
 /// Prints the report; `Ok(false)` if the config cannot be used.
-#[must_use]
-pub fn run(command: &Command) -> bool {
-    let Command::Check { file, json } = command;
-    let report = config::check(file);
+///
+/// # Errors
+///
+/// When nobody reads standard output.
+pub fn run(command: &Command) -> anyhow::Result<bool> {
+    let Command::Check { file, config, json } = command;
+    let report = config::check(config.as_ref().unwrap_or(file));
     if *json {
-        println!("{}", report.to_json());
+        say(&report.to_json())?;
     } else {
-        print!("{report}");
+        say(report.to_string().trim_end())?;
     }
-    report.valid
+    Ok(report.valid)
 }

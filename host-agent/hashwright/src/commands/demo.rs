@@ -13,7 +13,9 @@ use stratum::transport::TcpConnector;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::{LogTo, Show, print_json, show, start_logging, stop_on_signals, stopped, unix_time};
+use super::{
+    LogTo, Show, print_json, say, show, start_logging, stop_on_signals, stopped, unix_time,
+};
 use crate::agent::Agent;
 use crate::api::{self, ServeError};
 use crate::config::{self, Config};
@@ -87,12 +89,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (events_in, mut events) = mpsc::channel(256);
     let core = PoolCore::new(pool_config(&boards, args.seed))?;
-    let pool = tokio::spawn(pool::serve(
-        listener,
-        core,
-        events_in,
-        stopped(stop.clone()),
-    ));
+    // The pool goes last, so that the miner does not see it go.
+    let (pool_stopper, pool_stop) = stop::channel();
+    let pool = tokio::spawn(pool::serve(listener, core, events_in, stopped(pool_stop)));
     let reader = tokio::spawn(async move {
         while let Some(event) = events.recv().await {
             tracing::debug!(?event, "pool");
@@ -117,7 +116,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             listen: args.listen,
         },
     };
-    let agent = Agent::start(&config, TcpConnector::default(), args.seed, &stop)?;
+    let agent = Agent::start(&config, TcpConnector::default(), args.seed, &stopper)?;
     let server = match api::serve(args.listen, agent.state.clone(), stopped(stop.clone())).await {
         Err(ServeError::PortInUse(_)) => {
             let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -139,27 +138,28 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         });
     }
     if how == Show::Lines {
-        println!(
+        say(&format!(
             "demo: simulated boards ({}) on an embedded pool at {address}; nothing here earns anything",
             args.boards.join(", ")
-        );
-        println!(
+        ))?;
+        say(&format!(
             "demo: `hashwright status --url http://{}` asks it; Ctrl-C stops",
             server.local_addr()
-        );
+        ))?;
     }
     let shown = show(how, agent.state.clone(), &stopper, &stop).await;
     stopper.stop();
     let state = agent.state.clone();
     agent.finished().await?;
     server.stopped().await;
+    pool_stopper.stop();
     pool.await
         .context("the embedded pool broke; please report this")?;
     reader.abort();
     let last = state.borrow().clone();
     match how {
         Show::Json => print_json(last.as_ref())?,
-        _ => println!("{}", view::summary(&last)),
+        _ => say(&view::summary(&last))?,
     }
     shown
 }

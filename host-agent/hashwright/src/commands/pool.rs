@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::{LogTo, print_json, start_logging, stop_on_signals, stopped, unix_time};
+use super::{LogTo, print_json, say, start_logging, stop_on_signals, stopped, unix_time};
 use crate::{format, stop};
 
 /// Arguments of `pool`.
@@ -94,7 +94,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     if args.json {
         print_json(&json!({"event": "listening", "url": format!("stratum+tcp://{address}")}))?;
     } else {
-        println!("pool: stratum+tcp://{address}, any user and password; Ctrl-C stops");
+        say(&format!(
+            "pool: stratum+tcp://{address}, any user and password; Ctrl-C stops"
+        ))?;
     }
     let (events_in, mut events) = mpsc::channel(1024);
     let core = PoolCore::new(config)?;
@@ -120,12 +122,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             "best_share": stats.best_share,
         }))?;
     } else {
-        println!(
+        say(&format!(
             "pool: {} shares accepted, {} rejected, best {}",
             stats.accepted,
             stats.rejected.total(),
             format::difficulty(stats.best_share)
-        );
+        ))?;
     }
     Ok(())
 }

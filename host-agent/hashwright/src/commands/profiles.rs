@@ -3,7 +3,7 @@
 use board_profiles::Profile;
 use serde::Serialize;
 
-use super::print_json;
+use super::{print_json, say};
 use crate::format;
 
 #[derive(Debug, Serialize)]
@@ -45,12 +45,12 @@ pub fn run(json: bool) -> anyhow::Result<()> {
     if json {
         return print_json(&entries);
     }
-    println!(
+    say(&format!(
         "{:<14} {:<16} {:<7} {:>5} {:>9} {:>12} {:>12}",
         "PROFILE", "BOARD", "CHIP", "CHIPS", "MHZ", "RANGE MHZ", "EXPECTED"
-    );
+    ))?;
     for entry in &entries {
-        println!(
+        say(&format!(
             "{:<14} {:<16} {:<7} {:>5} {:>9} {:>12} {:>12}",
             entry.name,
             entry.model,
@@ -59,8 +59,8 @@ pub fn run(json: bool) -> anyhow::Result<()> {
             entry.frequency_mhz,
             format!("{}-{}", entry.min_mhz, entry.max_mhz),
             format::hashrate(entry.expected_hps),
-        );
+        ))?;
     }
-    println!("\nUse a name as `profile` in the config, or with `demo --board` and `sim --board`.");
+    say("\nUse a name as `profile` in the config, or with `demo --board` and `sim --board`.")?;
     Ok(())
 }

@@ -45,7 +45,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
     let (stopper, stop) = stop::channel();
     stop_on_signals(stopper.clone())?;
-    let agent = Agent::start(&config, TcpConnector::default(), fastrand::u64(..), &stop)?;
+    let agent = Agent::start(
+        &config,
+        TcpConnector::default(),
+        fastrand::u64(..),
+        &stopper,
+    )?;
     let server = api::serve(
         config.api.listen,
         agent.state.clone(),

@@ -1,14 +1,14 @@
 //! `hashwright sim`: serves a simulated board on a pty or a socket, for this agent or any other host
 //! program that drives these chips.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use board_profiles::Profile;
 use board_simulator::VirtualChain;
 use serde_json::json;
 
-use super::{LogTo, print_json, start_logging, stop_on_signals};
+use super::{LogTo, note, print_json, say, start_logging, stop_on_signals};
 use crate::port::{Uart, serve::Endpoint, serve::serve};
 use crate::{agent, config, format, stop};
 
@@ -76,7 +76,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .map(|link| Link::make(link, &place))
         .transpose()?;
     if let Some(link) = &link {
-        place = link.0.display().to_string();
+        place = link.path.display().to_string();
     }
     if args.json {
         print_json(&json!({
@@ -87,15 +87,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             "scale_bits": sim.scale_bits,
         }))?;
     } else {
-        println!("{place}");
+        say(&place)?;
         let scale = match sim.scale_bits {
             0 => String::new(),
             bits => format!(", scale_bits = {bits}"),
         };
-        eprintln!(
+        note(&format!(
             "sim: {} ({} x {}) at {place}, scale 2^-{}. In a config: uart = \"{place}\", control = \"external\"{scale}; Ctrl-C stops",
             profile.model, profile.chain.chips, profile.chain.chip, sim.scale_bits
-        );
+        ));
     }
     let (stopper, stop) = stop::channel();
     stop_on_signals(stopper)?;
@@ -107,32 +107,41 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     if args.json {
         print_json(&json!({"hashes": hashes, "nonces": nonces, "jobs": report.frames.jobs}))?;
     } else {
-        eprintln!(
+        note(&format!(
             "sim: {nonces} nonces found, {} hashes done, {} jobs received",
             format::difficulty(hashes),
             report.frames.jobs
-        );
+        ));
     }
     Ok(())
 }
 
 /// A symbolic link that goes when the program does.
-struct Link(PathBuf);
+struct Link {
+    path: PathBuf,
+    target: PathBuf,
+}
 
 impl Link {
-    fn make(link: &std::path::Path, target: &str) -> anyhow::Result<Self> {
-        if link.is_symlink() {
-            std::fs::remove_file(link)
-                .with_context(|| format!("cannot replace {}", link.display()))?;
+    fn make(path: &Path, target: &str) -> anyhow::Result<Self> {
+        if path.is_symlink() {
+            std::fs::remove_file(path)
+                .with_context(|| format!("cannot replace {}", path.display()))?;
         }
-        std::os::unix::fs::symlink(target, link)
-            .with_context(|| format!("cannot make the link {}", link.display()))?;
-        Ok(Self(link.to_owned()))
+        std::os::unix::fs::symlink(target, path)
+            .with_context(|| format!("cannot make the link {}", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            target: target.into(),
+        })
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        // A later program may have put its own there.
+        if std::fs::read_link(&self.path).is_ok_and(|target| target == self.target) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

@@ -8,8 +8,8 @@ use board_simulator::{HostBaud, VirtualChain};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::{Pty, Uart};
 use super::powered::Powered;
+use super::{Pty, Uart};
 use crate::clock::Clock;
 use crate::stop::Stop;
 
@@ -103,14 +103,14 @@ impl Drop for SocketFile {
 /// Looks on while bytes pass; benchmarks take their times here.
 pub trait Tap: Send {
     /// Bytes of the host have just been read.
-    fn from_host(&mut self, bytes: &[u8]);
+    fn host_wrote(&mut self, bytes: &[u8]);
     /// Bytes are about to be written to the host.
-    fn to_host(&mut self, bytes: &[u8]);
+    fn chips_wrote(&mut self, bytes: &[u8]);
 }
 
 impl Tap for () {
-    fn from_host(&mut self, _: &[u8]) {}
-    fn to_host(&mut self, _: &[u8]) {}
+    fn host_wrote(&mut self, _: &[u8]) {}
+    fn chips_wrote(&mut self, _: &[u8]) {}
 }
 
 /// Serves a chain until the stop. Hosts may come and go.
@@ -216,7 +216,7 @@ async fn carry(
         let now = powered.now(chain);
         chain.take_output(now, &mut out);
         if !out.is_empty() {
-            tap.to_host(&out);
+            tap.chips_wrote(&out);
             side.write(&out).await?;
             out.clear();
         }
@@ -224,7 +224,7 @@ async fn carry(
             biased;
             count = side.read(&mut buffer) => {
                 let bytes = &buffer[..count?];
-                tap.from_host(bytes);
+                tap.host_wrote(bytes);
                 let now = powered.now(chain);
                 chain.advance(now);
                 chain.set_host_baud(side.baud());

@@ -227,7 +227,7 @@ impl Lab {
     /// Starts an agent as configured.
     pub fn with_config(config: &Config, wire: Wire) -> Self {
         let (stopper, stop) = stop::channel();
-        let agent = Agent::start(config, wire.clone(), 7, &stop).expect("agent");
+        let agent = Agent::start(config, wire.clone(), 7, &stopper).expect("agent");
         Self {
             agent,
             pool: None,

@@ -174,7 +174,7 @@ pub(super) struct ChainTap {
 }
 
 impl Tap for ChainTap {
-    fn from_host(&mut self, bytes: &[u8]) {
+    fn host_wrote(&mut self, bytes: &[u8]) {
         let now = Instant::now();
         if self.partial.is_empty() {
             self.since = now;
@@ -191,7 +191,7 @@ impl Tap for ChainTap {
         }
     }
 
-    fn to_host(&mut self, bytes: &[u8]) {
+    fn chips_wrote(&mut self, bytes: &[u8]) {
         let now = Instant::now();
         let (recorder, board) = (&self.recorder, self.board);
         self.decoder.feed(bytes, |reply| {
@@ -318,17 +318,17 @@ mod tests {
     fn only_the_first_job_of_a_new_block_is_timed() {
         let recorder = Recorder::new(1);
         let mut tap = recorder.tap(0, ChipKind::Bm1370);
-        tap.from_host(&job(1));
+        tap.host_wrote(&job(1));
         let mut done = recorder.expect_block();
         recorder.seen().notified = Some(Instant::now());
         // A job of the old block was on its way.
-        tap.from_host(&job(1));
+        tap.host_wrote(&job(1));
         assert!(done.try_recv().is_err());
         let new = job(2);
-        tap.from_host(&[0x55, 0xaa, 0x51, 9, 0, 0, 0, 0, 0, 0, 0]);
-        tap.from_host(&new[..20]);
-        tap.from_host(&new[20..]);
-        tap.from_host(&job(2));
+        tap.host_wrote(&[0x55, 0xaa, 0x51, 9, 0, 0, 0, 0, 0, 0, 0]);
+        tap.host_wrote(&new[..20]);
+        tap.host_wrote(&new[20..]);
+        tap.host_wrote(&job(2));
         assert!(done.try_recv().is_ok());
         assert_eq!(recorder.latencies().0.len(), 1);
     }
