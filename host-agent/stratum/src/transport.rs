@@ -13,7 +13,6 @@ use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, trace, warn};
 
@@ -110,12 +109,8 @@ pub async fn run(
     tokio::pin!(stop);
     task.session.start(task.now());
     loop {
-        let urgent = task.settle();
-        if urgent.job {
-            // Those who wait for the job are in line behind this task: counters can wait.
-            yield_now().await;
-        }
-        if !urgent.message {
+        // A message goes out in the next step; counters wait for the round after it.
+        if !task.settle() {
             task.publish();
         }
         tokio::select! {
@@ -168,23 +163,14 @@ struct Writing {
     deadline: Instant,
 }
 
-/// What has just been handed over and should get on before this task does anything else.
-#[derive(Clone, Copy, Debug, Default)]
-struct Urgent {
-    /// A message waits for the write in the next [`Task::step`]; counters follow in the round after it.
-    message: bool,
-    /// Chains have a new job to take up.
-    job: bool,
-}
-
 impl<'a, C: Connector> Task<'a, C> {
     fn now(&self) -> Duration {
         Instant::now().saturating_duration_since(self.epoch)
     }
 
-    /// Does all that the session asks for and passes on what it tells.
-    fn settle(&mut self) -> Urgent {
-        let mut urgent = Urgent::default();
+    /// Does all that the session asks for and passes on what it tells; `true` if there is now a
+    /// message to be written.
+    fn settle(&mut self) -> bool {
         while let Some(action) = self.session.poll_action() {
             self.connecting = None;
             self.stream = None;
@@ -202,7 +188,6 @@ impl<'a, C: Connector> Task<'a, C> {
             match &event {
                 Event::Job(job) => {
                     self.channels.jobs.send_replace(Some(Arc::clone(job)));
-                    urgent.job = true;
                 }
                 Event::NoJob => {
                     self.channels.jobs.send_replace(None);
@@ -224,9 +209,9 @@ impl<'a, C: Connector> Task<'a, C> {
                 written: 0,
                 deadline: Instant::now() + WRITE_TIMEOUT,
             });
-            urgent.message = true;
+            return true;
         }
-        urgent
+        false
     }
 
     /// Publishes the counters if they have changed.
