@@ -136,6 +136,9 @@ impl Decoder {
                     }
                     self.skip(1);
                 }
+                // A reading inside an earlier one is only believed if that one was wrong. It was not if the
+                // next reply begins where it ends.
+                Verdict::Good(..) if self.covered > 0 && self.goes_on() => self.skip(1),
                 Verdict::Good(reply, len) => {
                     self.accept(len);
                     return Some(reply);
@@ -197,6 +200,13 @@ impl Decoder {
             (Reading::Good(..), Reading::Bad) if believed => short.verdict(),
             _ => long.verdict(),
         }
+    }
+
+    /// Whether another reply seems to begin where the last good one ended.
+    fn goes_on(&self) -> bool {
+        self.buffer[self.start..self.end]
+            .get(self.covered..)
+            .is_some_and(|behind| behind.starts_with(&CHIP_PREAMBLE))
     }
 
     fn accept(&mut self, len: usize) {

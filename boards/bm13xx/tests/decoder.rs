@@ -43,6 +43,28 @@ fn holds(found: &[Reply], wanted: &[Reply]) -> bool {
 }
 
 #[test]
+fn a_preamble_inside_a_good_reply_starts_no_other() {
+    // Among so many pairs more than a hundred have a second reading, across both replies, with a
+    // good checksum.
+    for seed in 0..20_000_u32 {
+        let [a, b, ..] = seed.to_le_bytes();
+        let replies = [
+            nonce(u32::from_le_bytes([a, b, 0xAA, 0x55])),
+            nonce(seed.wrapping_mul(0x9E37_79B1)),
+            nonce(7),
+        ];
+        let bytes: Vec<u8> = replies
+            .iter()
+            .flat_map(|reply| wire(*reply, true))
+            .collect();
+        let mut decoder = Decoder::new(ChipKind::Bm1370);
+        decoder.expect(ReplyLengths::Long);
+        decoder.push(&bytes);
+        assert_eq!(drain(&mut decoder), replies, "{seed:04x}");
+    }
+}
+
+#[test]
 fn fresh_chips_are_read_with_nine_bytes_and_later_with_eleven() {
     for kind in [
         ChipKind::Bm1362,
