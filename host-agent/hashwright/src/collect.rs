@@ -68,6 +68,7 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         board.state = report.state.to_owned();
         board.problem = report.problem.clone();
         board.restarts = report.restarts;
+        board.shares_lost = report.shares_lost;
         if let Some(status) = &report.chain {
             fill(&mut board, status);
             chips.extend(

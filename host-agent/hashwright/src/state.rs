@@ -95,7 +95,7 @@ pub struct BoardStatus {
     pub simulated: bool,
     /// Scale 2^-k of a simulated board's work; 0 for real boards.
     pub scale_bits: u8,
-    /// `opening`, `starting`, `ramping`, `mining`, `idle`, `failed`, `stopped`.
+    /// `opening`, `starting`, `ramping`, `verifying`, `idle`, `mining`, `stopping`, `stopped`, `failed`.
     pub state: String,
     /// Last problem and what to do, if any.
     pub problem: Option<String>,
@@ -115,6 +115,8 @@ pub struct BoardStatus {
     pub expected_hps: f64,
     /// Nonces of this board.
     pub nonces: NonceCounters,
+    /// Shares that found no room on the way to the pool, or no pool in use.
+    pub shares_lost: u64,
     /// Jobs sent to the chips.
     pub jobs_sent: u64,
     /// Reply bytes that belonged to no good frame.

@@ -1,5 +1,5 @@
 //! What the tests share: vectors from files, and plans as lines of text.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use bm13xx::{ChipKind, Command, Destination, Step};
 use serde_json::Value;

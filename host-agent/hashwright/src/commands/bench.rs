@@ -6,6 +6,10 @@ mod hash;
 mod path;
 mod sampling;
 
+use std::time::Duration;
+
+use anyhow::ensure;
+
 use super::say;
 use crate::format::Table;
 
@@ -31,6 +35,15 @@ pub async fn run(command: &Command) -> anyhow::Result<()> {
         Command::Decoder(args) => decoder::run(args),
         Command::Path(args) => path::run(args).await,
     }
+}
+
+/// The value of `--seconds`.
+fn duration(seconds: f64) -> anyhow::Result<Duration> {
+    ensure!(
+        (0.01..=600.0).contains(&seconds),
+        "--seconds {seconds}: write 0.01 to 600"
+    );
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 fn print_table(table: &Table) -> anyhow::Result<()> {

@@ -72,7 +72,7 @@ const AGENT: Section = Section {
 const POOL: Section = Section {
     name: "pool",
     heading: "[[pool]]",
-    about: "One upstream. At least one, at most 16; their order is their priority.",
+    about: "One upstream. At least one, at most 16; their order is their priority: one that fails three times in a row without giving work is left for the next.",
     keys: &[
         Key {
             name: "url",

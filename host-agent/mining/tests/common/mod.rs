@@ -1,6 +1,6 @@
 //! Reading the vectors, and hashing by an independent implementation.
 
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use bm13xx::{ChipKind, Decoder, NonceReply, Reply};
 use serde::Serialize;
 
@@ -45,12 +44,7 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    ensure!(
-        (0.01..=600.0).contains(&args.seconds),
-        "--seconds {}: write 0.01 to 600",
-        args.seconds
-    );
-    let rows = measure(Duration::from_secs_f64(args.seconds));
+    let rows = measure(super::duration(args.seconds)?);
     if args.json {
         return print_json(&rows);
     }

@@ -4,7 +4,6 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use anyhow::ensure;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sha256d::{Bound, Candidate, Engine, Hash, Template};
@@ -55,12 +54,7 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    ensure!(
-        (0.01..=600.0).contains(&args.seconds),
-        "--seconds {}: write 0.01 to 600",
-        args.seconds
-    );
-    let rows = measure(Duration::from_secs_f64(args.seconds));
+    let rows = measure(super::duration(args.seconds)?);
     if args.json {
         return print_json(&rows);
     }
