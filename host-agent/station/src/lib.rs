@@ -1,2 +1,20 @@
-//! One board's power, heat and fans under a guard: bring-up, cooling, derating, shut-down; pure.
+//! One control domain of a miner: boards that are powered together, with their regulator, fans and
+//! sensors, under a guard. A [`Station`] brings power up in the right order and down again, cools,
+//! throttles, and cuts power the moment the guard withdraws it. It is a state machine without
+//! threads, sleeps or a clock: time goes in, short blocking accesses to [`Buses`] happen inside
+//! [`Station::tick`], events come out.
 #![forbid(unsafe_code)]
+
+pub mod buses;
+pub mod config;
+pub mod cooling;
+pub mod derate;
+mod station;
+pub mod status;
+
+pub use buses::{BusError, Buses, Line};
+pub use config::{BoardConfig, ConfigError, CoolingOptions, StationConfig};
+pub use cooling::Mode;
+pub use derate::SetPoint;
+pub use station::{Command, Refused, Station};
+pub use status::{ChainPhase, ChainReport, Event, Notice, Phase, Power, Severity, Status};
