@@ -356,7 +356,6 @@ pub(crate) enum Command {
     Mfr12 = 0xDC,
     Mfr13 = 0xDD,
     Mfr16 = 0xE0,
-    Mfr19 = 0xE3,
     /// `SYNC_CONFIG` on the TPS546, the number of phases on the TPS536x7.
     Mfr20 = 0xE4,
     Mfr24 = 0xE8,
