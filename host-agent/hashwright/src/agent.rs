@@ -161,7 +161,11 @@ pub fn assemble(
         partition,
         max_work_interval: Duration::from_millis(profile.chain.job_interval_ms.into()),
     };
-    let simulation = board.sim.map(|sim| simulation(profile, &sim)).transpose()?;
+    let simulation = board
+        .sim
+        .as_ref()
+        .map(|sim| simulation(profile, sim))
+        .transpose()?;
     Ok(board::Board {
         index,
         uart: board.uart.clone(),

@@ -191,8 +191,8 @@ struct Served {
 
 impl Served {
     fn start(path: &std::path::Path, board: &config::Board) -> Self {
-        let sim = board.sim.expect("a simulated board");
-        let spec = agent::simulation(&board.profile, &sim).expect("spec");
+        let sim = board.sim.as_ref().expect("a simulated board");
+        let spec = agent::simulation(&board.profile, sim).expect("spec");
         Self::go_on(path, VirtualChain::new(spec).expect("chain"))
     }
 

@@ -35,7 +35,7 @@ fn board(kind: ChipKind, chips: u16) -> config::Board {
         profile.chain.baud = 3_125_000;
         profile.frequency.default_mhz = 200.0;
     }
-    let mut board = config::Board::simulated(profile, u64::from(chips));
+    let mut board = config::Board::bare(profile, u64::from(chips));
     lively(&mut board, 1000.0);
     board
 }

@@ -112,6 +112,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             version_rolling: true,
         }],
         boards,
+        cooling: config::Cooling::default(),
         api: config::Api {
             listen: args.listen,
         },

@@ -54,10 +54,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let profile = Profile::resolve(&args.board)?;
     let sim = config::Sim {
         scale_bits: args.scale_bits.unwrap_or(profile.simulation.scale_bits),
-        seed: args.seed,
         lost_bytes: args.lost_bytes,
         flipped_bytes: args.flipped_bytes,
         split_bytes: args.split_bytes,
+        ..config::Sim::new(&profile, args.seed)
     };
     let mut chain = VirtualChain::new(agent::simulation(&profile, &sim)?)?;
     let endpoint = match args.at.as_str() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::load::ConfigError;
 use super::reader::Problem;
-use super::{Board, Config, Control};
+use super::{Board, Config, Control, Cooling, CoolingMode};
 use crate::format;
 
 /// The outcome of a check.
@@ -60,10 +60,14 @@ pub struct BoardSummary {
     pub uart: String,
     /// Whether it is simulated.
     pub simulated: bool,
-    /// Who guards it: `simulated` or `none`.
+    /// Who guards it: `agent` (its controller as well, where that has a guard), or `none`.
     pub guard: String,
+    /// Who controls it, as in the config.
+    pub control: String,
     /// Clock to mine at, MHz.
     pub frequency_mhz: f64,
+    /// Core voltage to mine at, mV in the profile's scope.
+    pub voltage_mv: u32,
     /// Expected hashrate at that clock, hashes per second.
     pub expected_hps: f64,
 }
@@ -126,10 +130,12 @@ impl fmt::Display for Report {
             let simulated = if board.simulated { ", simulated" } else { "" };
             writeln!(
                 f,
-                "  board {} at {}: {} MHz, {}{simulated}",
+                "  board {} at {}, control {}: {} MHz, {} mV, {}{simulated}",
                 board.model,
                 board.uart,
+                board.control,
                 board.frequency_mhz,
+                board.voltage_mv,
                 format::hashrate(board.expected_hps)
             )?;
         }
@@ -146,13 +152,28 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for (index, board) in self.boards.iter().enumerate() {
-            if board.control == Control::External {
+            if board.control == Control::External && board.sim.is_none() {
                 warnings.push(format!(
                     "nothing in this program guards board {index} ({}): something else must \
                      power it, cool it, and cut its power in time",
                     board.profile.model
                 ));
             }
+        }
+        let controlled = |board: &Board| board.control != Control::External;
+        match self.cooling.mode {
+            CoolingMode::Auto => {}
+            CoolingMode::Manual(percent) => warnings.push(format!(
+                "fans stay at {percent} % whatever the temperature, until the guard wants more"
+            )),
+            CoolingMode::Immersion => warnings.push(
+                "immersion: no fan is looked after; boards in air would overheat and be switched \
+                 off by their temperature limits"
+                    .to_owned(),
+            ),
+        }
+        if self.cooling != Cooling::default() && !self.boards.iter().any(controlled) {
+            warnings.push("[cooling] is for boards that the agent controls; it has none".to_owned());
         }
         if self.boards.iter().any(Board::is_simulated) {
             warnings.push(
@@ -190,11 +211,14 @@ impl BoardSummary {
             model: board.profile.model.clone(),
             uart: board.uart.to_string(),
             simulated: board.is_simulated(),
-            guard: match board.control {
-                Control::Simulated => "simulated".to_owned(),
-                Control::External => "none".to_owned(),
-            },
+            guard: match &board.control {
+                Control::External => "none",
+                Control::Simulated | Control::Port(_) | Control::Linux => "agent",
+            }
+            .to_owned(),
+            control: board.control.to_string(),
             frequency_mhz: board.target_mhz(),
+            voltage_mv: board.target_mv(),
             expected_hps: board.profile.hashrate_hps(board.target_mhz()),
         }
     }

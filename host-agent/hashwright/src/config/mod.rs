@@ -5,13 +5,16 @@
 //! opens ports or sockets; only the config itself, profiles and secrets are read.
 
 mod check;
+mod cooling;
 mod load;
 mod reader;
 pub mod reference;
+mod simulated;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -21,8 +24,10 @@ use stratum::{PoolUrl, Secret};
 use crate::port::Uart;
 
 pub use check::{BoardSummary, PoolSummary, Report, Summary, check};
+pub use cooling::{Cooling, CoolingMode};
 pub use load::{ConfigError, Environment, System};
 pub use reader::Problem;
+pub use simulated::{PlannedFault, Quality, Sim};
 
 /// Where the config is unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/hashwright/hashwright.toml";
@@ -36,6 +41,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Boards, in the order of the file; at least one.
     pub boards: Vec<Board>,
+    /// How boards are cooled that the agent controls.
+    pub cooling: Cooling,
     /// The JSON-RPC server.
     pub api: Api,
 }
@@ -98,6 +105,9 @@ pub struct Board {
     pub serial: Option<String>,
     /// Clock to mine at, MHz, within the profile's limits; else the profile's default.
     pub frequency_mhz: Option<f64>,
+    /// Core voltage to mine at, mV in the profile's scope and within its limits; else the profile's
+    /// default.
+    pub voltage_mv: Option<u32>,
     /// How it is simulated; `Some` exactly if the UART is simulated.
     pub sim: Option<Sim>,
     /// The k of a board behind a real UART that another program simulates at 2^-k of the silicon's
@@ -106,24 +116,28 @@ pub struct Board {
 }
 
 impl Board {
-    /// A simulated board of this profile with all defaults; `seed` as in [`Sim::seed`].
+    /// A simulated board of this profile with all defaults, controlled like a real one; `seed` as in
+    /// [`Sim::seed`].
     #[must_use]
     pub fn simulated(profile: Profile, seed: u64) -> Self {
-        let sim = Sim {
-            scale_bits: profile.simulation.scale_bits,
-            seed,
-            lost_bytes: 0.0,
-            flipped_bytes: 0.0,
-            split_bytes: 0.0,
-        };
         Self {
+            sim: Some(Sim::new(&profile, seed)),
             profile,
             uart: Uart::Simulated,
             control: Control::Simulated,
             serial: None,
             frequency_mhz: None,
-            sim: Some(sim),
+            voltage_mv: None,
             served_scale_bits: 0,
+        }
+    }
+
+    /// Simulated chips alone, without a board around them: always powered, never warm.
+    #[must_use]
+    pub fn bare(profile: Profile, seed: u64) -> Self {
+        Self {
+            control: Control::External,
+            ..Self::simulated(profile, seed)
         }
     }
 
@@ -131,6 +145,7 @@ impl Board {
     #[must_use]
     pub fn scale_bits(&self) -> u8 {
         self.sim
+            .as_ref()
             .map_or(self.served_scale_bits, |sim| sim.scale_bits)
     }
 
@@ -146,30 +161,37 @@ impl Board {
         self.frequency_mhz
             .unwrap_or(self.profile.frequency.default_mhz)
     }
+
+    /// The core voltage to mine at, mV in the profile's scope.
+    #[must_use]
+    pub fn target_mv(&self) -> u32 {
+        self.voltage_mv.unwrap_or(self.profile.voltage.default_mv)
+    }
 }
 
 /// Who controls a board's power, fans and reset line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// The simulated board's own guard.
+    /// The simulated board's own controller.
     Simulated,
+    /// A board controller behind a port of its own; never [`Uart::Simulated`].
+    Port(Uart),
+    /// I2C, GPIO and PWM of this machine.
+    Linux,
     /// Somebody else; the agent says loudly that nothing it knows guards the board.
     External,
 }
 
-/// `sim`: how a board is simulated.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sim {
-    /// The board hashes at 2^-`scale_bits` of the silicon's rate.
-    pub scale_bits: u8,
-    /// Seed of everything random in the board.
-    pub seed: u64,
-    /// Probability that a byte on the line is lost, per byte, both directions.
-    pub lost_bytes: f64,
-    /// Probability that a byte on the line has a bit flipped, per byte, both directions.
-    pub flipped_bytes: f64,
-    /// Probability that a byte on the line arrives as two, per byte, both directions.
-    pub split_bytes: f64,
+impl fmt::Display for Control {
+    /// As in the config.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Simulated => f.write_str("sim"),
+            Self::Port(port) => port.fmt(f),
+            Self::Linux => f.write_str("linux"),
+            Self::External => f.write_str("external"),
+        }
+    }
 }
 
 /// `[api]`: the JSON-RPC server.

@@ -171,6 +171,23 @@ impl<'r> Section<'r> {
         found
     }
 
+    /// A list of texts.
+    pub(super) fn texts(&self, key: &str) -> Option<Vec<&'r str>> {
+        let expected = "a list of texts in quotes";
+        let DeValue::Array(list) = self.value(key)?.get_ref() else {
+            let other = self.value(key)?.get_ref();
+            return self.wrong_type(key, expected, other);
+        };
+        let mut texts = Vec::new();
+        for item in list.iter() {
+            match item.get_ref() {
+                DeValue::String(text) => texts.push(text.as_ref()),
+                other => return self.wrong_type(key, expected, other),
+            }
+        }
+        Some(texts)
+    }
+
     /// The table under `key`, with the keys of the reference's section `name`.
     pub(super) fn table(&self, key: &str, name: &'static str) -> Option<Section<'r>> {
         let value = self.value(key)?;

@@ -34,13 +34,12 @@ pub struct Key {
 }
 
 /// All tables, in the order in which a config has them.
-pub const SECTIONS: &[Section] = &[AGENT, POOL, PASSWORD, BOARD, BOARD_SIM, API];
+pub const SECTIONS: &[Section] = &[AGENT, POOL, PASSWORD, BOARD, BOARD_SIM, COOLING, API];
 
 /// Tables that configs will have, and that this version refuses rather than ignores: name, and
 /// what is meant to be set there.
 pub const PLANNED: &[(&str, &str)] = &[
     ("tuner", "tuning of clock and voltage"),
-    ("cooling", "fan control"),
     ("cgminer", "the cgminer-compatible port"),
     ("axeos", "the AxeOS-compatible port"),
 ];
@@ -188,12 +187,16 @@ const BOARD: Section = Section {
             name: "control",
             kind: "text",
             default: Some("`\"sim\"` for simulated boards, else none"),
-            range: "`external`; for simulated boards `sim`",
-            about: "Who controls the board's power, fans and reset. Required for real boards. \
+            range: "a device path, `tcp:host:port` or `unix:/path`; `linux`; `external`; for \
+                    simulated boards `sim` or `external`",
+            about: "Who controls the board's power, fans and reset. Required for real boards. A port \
+                    is the control port of the board's controller, which the agent then uses. \
+                    `linux` uses I2C, GPIO and PWM of this machine, as the profile says. \
                     `external` means: somebody else. **Nothing in this program then guards the \
-                    board**, and the agent says so loudly. A control port (`/dev/ttyACM0`) and \
-                    `linux` are not supported by this version.",
-            example: "\"external\"",
+                    board**, and the agent says so loudly. Boards that hang on one power supply may \
+                    share a controller: write the same port for each. A simulated board with \
+                    `external` is chips alone, always powered and never warm.",
+            example: "\"/dev/ttyACM0\"",
         },
         Key {
             name: "serial",
@@ -210,6 +213,17 @@ const BOARD: Section = Section {
             range: "the profile's limits",
             about: "Clock of all chips, MHz.",
             example: "525",
+        },
+        Key {
+            name: "voltage_mv",
+            kind: "whole number",
+            default: Some("the profile's default"),
+            range: "the profile's limits",
+            about: "Core voltage, mV: of one chip, of the board's rail or of the power supply, as \
+                    [the list of boards](hardware.md) says. The agent lowers clock and voltage by \
+                    itself where heat demands it, and returns to these. Without effect with \
+                    `control = \"external\"`.",
+            example: "1150",
         },
         Key {
             name: "scale_bits",
@@ -282,6 +296,81 @@ const BOARD_SIM: Section = Section {
             about: "Probability that a byte on the serial line arrives as two, per byte, in both \
                     directions.",
             example: "0.0001",
+        },
+        Key {
+            name: "ambient_c",
+            kind: "number",
+            default: Some("25"),
+            range: "-20 to 60",
+            about: "Temperature of the air that the board draws in, °C.",
+            example: "35",
+        },
+        Key {
+            name: "quality",
+            kind: "text",
+            default: Some("\"normal\""),
+            range: "`good`, `normal` or `poor`",
+            about: "How good the board's chips are.",
+            example: "\"poor\"",
+        },
+        Key {
+            name: "controller",
+            kind: "text",
+            default: Some("what such boards usually have"),
+            range: "CONTROLLERS",
+            about: "Firmware of the board's controller. `guarded` is ours, with a guard of its own.",
+            example: "\"guarded\"",
+        },
+        Key {
+            name: "faults",
+            kind: "list of texts",
+            default: Some("none"),
+            range: "up to 32 of `NAME@TIME` or `NAME:VALUE@TIME`; the time after the start in `ms`, `s`, `m` or `h`",
+            about: "What goes wrong with the board, and when: FAULTS.",
+            example: "[\"fan-stuck@60s\"]",
+        },
+    ],
+};
+
+const COOLING: Section = Section {
+    name: "cooling",
+    heading: "[cooling]",
+    about: "How boards are cooled that the agent controls. May be left out. No mode touches the \
+            temperatures at which boards are switched off: those stand in their profiles.",
+    keys: &[
+        Key {
+            name: "mode",
+            kind: "text",
+            default: Some("\"auto\""),
+            range: "`auto`, `manual` or `immersion`",
+            about: "`auto` holds a temperature with as little noise as possible. `manual` holds a \
+                    duty. `immersion` looks after no fans. In every mode the guard raises the fans \
+                    whenever it doubts anything.",
+            example: "\"manual\"",
+        },
+        Key {
+            name: "manual_percent",
+            kind: "whole number",
+            default: Some("none; required with `mode = \"manual\"`"),
+            range: "0 to 100",
+            about: "Duty of the fans in manual mode, percent.",
+            example: "70",
+        },
+        Key {
+            name: "target_c",
+            kind: "number",
+            default: Some("each profile's"),
+            range: "30 to 100, and at least 10 below the profile's limit for chips",
+            about: "Temperature that automatic mode holds, °C.",
+            example: "60",
+        },
+        Key {
+            name: "confirm_immersion",
+            kind: "true or false",
+            default: Some("false"),
+            range: "must be true with `mode = \"immersion\"`",
+            about: "Says that a person has made sure that all boards of this miner are in liquid.",
+            example: "true",
         },
     ],
 };

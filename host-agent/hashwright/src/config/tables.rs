@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use board_profiles::{Profile, ProfileError};
+use board_profiles::{Profile, ProfileError, VoltageScope};
 use board_simulator::ChainSpec;
 use stratum::{PoolUrl, Secret};
 use toml::de::DeTable;
 
 use super::load::{Environment, MAX_FILE_BYTES};
 use super::reader::{Reader, Section};
-use super::{Agent, Api, Board, Config, Control, Pool, Sim};
+use super::{Agent, Api, Board, Config, Control, Pool, cooling, simulated};
 use crate::port::Uart;
 
 /// Longest file that holds a secret, bytes.
@@ -69,11 +69,15 @@ impl<'r> Tables<'r> {
             .map(|(index, section)| self.board(index, section))
             .collect();
         no_shared_ports(&boards, &read);
+        let section = root.table_or_empty("cooling");
+        let cooling = cooling::read(&section);
+        cooling::check(&section, &cooling, &read);
         let api = api(&root.table_or_empty("api"));
         Some(Config {
             agent,
             pools: pools.into_iter().collect::<Option<_>>()?,
             boards: read.into_iter().collect::<Option<_>>()?,
+            cooling,
             api,
         })
     }
@@ -153,7 +157,7 @@ impl<'r> Tables<'r> {
         let wanted = section.text("control");
         let control = match simulated {
             Some(simulated) if wanted.is_some() || !section.has("control") => {
-                control(section, wanted, simulated)
+                control(section, wanted, simulated, profile.as_ref())
             }
             _ => None,
         };
@@ -171,6 +175,11 @@ impl<'r> Tables<'r> {
         {
             section.bad("frequency_mhz", format!("{mhz}: {}", problem.reason));
         }
+        let voltage_mv = section.integer("voltage_mv", 0..=100_000);
+        let voltage_mv = voltage_mv.and_then(|mv| u32::try_from(mv).ok());
+        if let (Some(profile), Some(mv)) = (&profile, voltage_mv) {
+            check_voltage(section, profile, mv);
+        }
         let sim = section.table("sim", "board.sim");
         if sim.is_some() && simulated == Some(false) {
             section.bad("sim", "is only for boards with uart = \"sim\"");
@@ -186,14 +195,15 @@ impl<'r> Tables<'r> {
             );
         }
         let profile = profile?;
-        let sim = simulation(sim.as_ref(), index, &profile);
+        let sim = simulated::read(sim.as_ref(), index as u64, &profile);
         Some(Board {
-            sim: (simulated? && sim.is_some()).then_some(sim?),
+            sim: simulated?.then_some(sim),
             profile,
             uart: uart?,
             control: control?,
             serial,
             frequency_mhz,
+            voltage_mv,
             served_scale_bits: served_scale_bits
                 .and_then(|bits| u8::try_from(bits).ok())
                 .unwrap_or(0),
@@ -255,65 +265,93 @@ fn api(section: &Section<'_>) -> Api {
 }
 
 /// Who controls a board; `None` is noted.
-fn control(section: &Section<'_>, wanted: Option<&str>, simulated: bool) -> Option<Control> {
+fn control(
+    section: &Section<'_>,
+    wanted: Option<&str>,
+    simulated: bool,
+    profile: Option<&Profile>,
+) -> Option<Control> {
+    let can = |way| profile.is_none_or(|profile| profile.control.contains(&way));
     let message = match (simulated, wanted) {
         (true, None | Some("sim")) => return Some(Control::Simulated),
-        (false, Some("external")) => return Some(Control::External),
+        (_, Some("external")) => return Some(Control::External),
         (true, Some(_)) => {
-            "a simulated board guards itself; leave control out, or write \"sim\"".to_owned()
+            "a simulated board has a simulated controller; leave control out, or write \"sim\"; \
+             \"external\" simulates bare chips that are always powered and never warm"
+                .to_owned()
         }
         (false, None) => {
-            "is missing. This version cannot control power, fans and reset of a board itself. If \
-             something else powers, cools and guards it, write control = \"external\""
+            "is missing: who controls power, fans and reset of the board? Write the control port of \
+             its controller, e.g. control = \"/dev/ttyACM0\"; \"linux\" on the control board \
+             of a miner; or \"external\" if something else powers, cools and guards it"
                 .to_owned()
         }
         (false, Some("sim")) => "\"sim\" is only for boards with uart = \"sim\"".to_owned(),
-        (false, Some(other)) if other == "linux" || other.contains('/') => format!(
-            "\"{other}\" is not supported by this version: use \"external\" only if something \
-             else guards the board"
-        ),
-        (false, Some(other)) => {
-            format!("\"{other}\" is not known; this version supports \"external\"")
+        (false, Some("linux")) if can(board_profiles::Control::Linux) => {
+            return Some(Control::Linux);
         }
+        (false, Some("linux")) => {
+            "this board is not controlled from Linux directly; write the control port of its \
+             controller, or \"external\" if something else guards it"
+                .to_owned()
+        }
+        (false, Some(other)) => match other.parse::<Uart>() {
+            Ok(port) if can(board_profiles::Control::Bridge) => return Some(Control::Port(port)),
+            Ok(_) => "boards of this profile have no controller with a control port".to_owned(),
+            Err(_) => format!(
+                "\"{other}\" is not known; write a control port such as /dev/ttyACM0 (also \
+                 tcp:HOST:PORT and unix:/path), \"linux\" or \"external\""
+            ),
+        },
     };
     section.bad("control", message);
     None
 }
 
-fn simulation(section: Option<&Section<'_>>, index: usize, profile: &Profile) -> Option<Sim> {
-    let mut sim = Board::simulated(profile.clone(), index as u64).sim?;
-    let Some(section) = section else {
-        return Some(sim);
-    };
-    if let Some(bits) = section.integer("scale_bits", 0..=u64::from(profile.max_scale_bits())) {
-        sim.scale_bits = u8::try_from(bits).ok()?;
+fn check_voltage(section: &Section<'_>, profile: &Profile, mv: u32) {
+    let range = &profile.voltage;
+    if !(range.min_mv..=range.max_mv).contains(&mv) {
+        let message = format!(
+            "{mv}: {} runs at {} to {} mV (default {})",
+            profile.model, range.min_mv, range.max_mv, range.default_mv
+        );
+        section.bad("voltage_mv", message);
     }
-    if let Some(seed) = section.integer("seed", 0..=i64::MAX.unsigned_abs()) {
-        sim.seed = seed;
-    }
-    let probabilities = [
-        ("lost_bytes", &mut sim.lost_bytes),
-        ("flipped_bytes", &mut sim.flipped_bytes),
-        ("split_bytes", &mut sim.split_bytes),
-    ];
-    for (key, value) in probabilities {
-        if let Some(probability) = section.number(key, 0.0..=0.1) {
-            *value = probability;
-        }
-    }
-    Some(sim)
 }
 
-/// Two boards on one serial line would garble each other's frames.
+/// Two boards on one serial line would garble each other's frames. A control port may serve several
+/// boards if they hang on one supply.
 fn no_shared_ports(sections: &[Section<'_>], boards: &[Option<Board>]) {
-    let mut taken = HashMap::new();
+    let mut uarts = HashMap::new();
+    let mut controls = HashMap::new();
     for (index, board) in boards.iter().enumerate() {
         let Some(board) = board.as_ref().filter(|board| board.uart != Uart::Simulated) else {
             continue;
         };
-        if let Some(first) = taken.insert(board.uart.to_string(), index) {
+        if let Control::Port(port) = &board.control {
+            controls.entry(port.to_string()).or_insert(index);
+        }
+        if let Some(first) = uarts.insert(board.uart.to_string(), index) {
             let message = format!("{} is already used by board[{first}]", board.uart);
             sections[index].bad("uart", message);
+        }
+    }
+    for (index, board) in boards.iter().enumerate() {
+        let Some(board) = board else { continue };
+        if let Some(first) = controls.get(&board.uart.to_string()) {
+            let message = format!("{} is the control port of board[{first}]", board.uart);
+            sections[index].bad("uart", message);
+        }
+        if let Control::Port(port) = &board.control
+            && let Some(&first) = controls.get(&port.to_string())
+            && first != index
+            && board.profile.voltage.scope != VoltageScope::Psu
+        {
+            let message = format!(
+                "{port} is already used by board[{first}]; only boards on one power supply share a \
+                 controller"
+            );
+            sections[index].bad("control", message);
         }
     }
 }

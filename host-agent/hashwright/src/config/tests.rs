@@ -100,7 +100,7 @@ fn a_minimal_config_gets_the_documented_defaults() {
     let board = &config.boards[0];
     assert_eq!(board.control, Control::Simulated);
     assert_eq!(board.target_mhz(), 525.0);
-    let sim = board.sim.unwrap();
+    let sim = board.sim.as_ref().unwrap();
     assert_eq!(
         (sim.scale_bits, sim.seed),
         (board.profile.simulation.scale_bits, 0)
@@ -165,7 +165,7 @@ listen = "[::1]:5000"
     assert_eq!(real.serial.as_deref(), Some("A-0042"));
     assert_eq!(real.target_mhz(), 600.0);
     assert_eq!(real.sim, None);
-    let sim = simulated.sim.unwrap();
+    let sim = simulated.sim.as_ref().unwrap();
     assert_eq!((sim.scale_bits, sim.seed), (20, 7));
     assert_eq!(
         (sim.lost_bytes, sim.flipped_bytes, sim.split_bytes),
@@ -178,7 +178,7 @@ listen = "[::1]:5000"
 fn simulated_boards_differ_unless_told_otherwise() {
     let second = "\n[[board]]\nprofile = \"bitaxe-gamma\"\nuart = \"sim\"\n";
     let config = parse(&format!("{MINIMAL}{second}")).unwrap();
-    let seeds: Vec<u64> = config.boards.iter().map(|b| b.sim.unwrap().seed).collect();
+    let seeds: Vec<u64> = config.boards.iter().map(|b| b.sim.as_ref().unwrap().seed).collect();
     assert_eq!(seeds, [0, 1]);
 }
 
@@ -293,16 +293,8 @@ fn protocols_of_later_versions_are_refused_by_name() {
 fn a_real_board_needs_somebody_who_guards_it() {
     let said = problem(&board("uart = \"/dev/ttyACM1\""));
     assert!(said.contains("board[0].control: is missing"), "{said}");
-    assert!(said.contains("control = \"external\""), "{said}");
-    for wanted in ["/dev/ttyACM0", "linux"] {
-        let said = problem(&board(&format!(
-            "uart = \"/dev/ttyACM1\"\ncontrol = \"{wanted}\""
-        )));
-        let expected = format!(
-            "line 8: board[0].control: \"{wanted}\" is not supported by this version: use \
-             \"external\" only if something else guards the board"
-        );
-        assert_eq!(said, expected);
+    for way in ["/dev/ttyACM0", "linux", "external"] {
+        assert!(said.contains(way), "{said}");
     }
     let said = problem(&board("uart = \"/dev/ttyACM1\"\ncontrol = \"sim\""));
     assert!(
@@ -310,12 +302,107 @@ fn a_real_board_needs_somebody_who_guards_it() {
         "{said}"
     );
     let said = problem(&board("uart = \"/dev/ttyACM1\"\ncontrol = \"me\""));
+    assert!(said.contains("write a control port such as"), "{said}");
+    let said = problem(&board("uart = \"sim\"\ncontrol = \"/dev/ttyACM0\""));
+    assert!(said.contains("has a simulated controller"), "{said}");
+}
+
+#[test]
+fn a_board_is_controlled_over_a_port_by_linux_or_by_somebody_else() {
+    let control = |text: &str| parse(text).unwrap().boards[0].control.clone();
+    for port in ["/dev/ttyACM0", "tcp:127.0.0.1:7001", "unix:/run/b0"] {
+        let text = board(&format!("uart = \"/dev/ttyACM1\"\ncontrol = \"{port}\""));
+        assert_eq!(control(&text), Control::Port(port.parse().unwrap()));
+        assert_eq!(control(&text).to_string(), port);
+    }
+    let antminer = board("uart = \"/dev/ttyS1\"\ncontrol = \"linux\"")
+        .replace("bitaxe-gamma", "s19k-pro");
+    assert_eq!(control(&antminer), Control::Linux);
+    let bare = board("uart = \"sim\"\ncontrol = \"external\"");
+    assert_eq!(control(&bare), Control::External);
+    assert!(parse(&bare).unwrap().boards[0].sim.is_some());
+}
+
+#[test]
+fn a_board_without_that_way_of_control_is_refused() {
+    let said = problem(&board("uart = \"/dev/ttyACM1\"\ncontrol = \"linux\""));
+    assert!(said.contains("not controlled from Linux"), "{said}");
+    let antminer = board("uart = \"/dev/ttyS1\"\ncontrol = \"/dev/ttyACM0\"");
+    let said = problem(&antminer.replace("bitaxe-gamma", "nerdqaxe-pp"));
+    assert!(said.contains("no controller with a control port"), "{said}");
+}
+
+#[test]
+fn a_control_port_belongs_to_one_supply() {
+    let two = |first: &str, second: &str| {
+        let head = "[[pool]]\nurl = \"p:1\"\nuser = \"u\"\n";
+        let board = |lines: &str| format!("[[board]]\nprofile = \"bitaxe-gamma\"\n{lines}\n");
+        format!("{head}{}{}", board(first), board(second))
+    };
+    let said = problem(&two(
+        "uart = \"/dev/ttyACM1\"\ncontrol = \"/dev/ttyACM0\"",
+        "uart = \"/dev/ttyACM2\"\ncontrol = \"/dev/ttyACM0\"",
+    ));
     assert!(
-        said.contains("this version supports \"external\""),
+        said.contains("board[1].control: /dev/ttyACM0 is already used by board[0]"),
         "{said}"
     );
-    let said = problem(&board("uart = \"sim\"\ncontrol = \"external\""));
-    assert!(said.contains("a simulated board guards itself"), "{said}");
+    let said = problem(&two(
+        "uart = \"/dev/ttyACM1\"\ncontrol = \"/dev/ttyACM0\"",
+        "uart = \"/dev/ttyACM0\"\ncontrol = \"external\"",
+    ));
+    assert!(
+        said.contains("board[1].uart: /dev/ttyACM0 is the control port of board[0]"),
+        "{said}"
+    );
+}
+
+#[test]
+fn no_config_passes_the_voltages_of_the_profile() {
+    let with = |mv: &str| board(&format!("uart = \"sim\"\nvoltage_mv = {mv}"));
+    assert_eq!(parse(&with("1200")).unwrap().boards[0].target_mv(), 1200);
+    for mv in ["999", "1251", "0"] {
+        let said = problem(&with(mv));
+        assert!(
+            said.contains("Bitaxe Gamma runs at 1000 to 1250 mV (default 1150)"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn cooling_is_automatic_unless_a_person_says_otherwise() {
+    let cooling = |table: &str| parse(&format!("{MINIMAL}\n[cooling]\n{table}\n")).unwrap().cooling;
+    assert_eq!(parse(MINIMAL).unwrap().cooling, Cooling::default());
+    assert_eq!(cooling("").mode, CoolingMode::Auto);
+    assert_eq!(cooling("target_c = 58").target_c, Some(58.0));
+    assert_eq!(
+        cooling("mode = \"manual\"\nmanual_percent = 70").mode,
+        CoolingMode::Manual(70)
+    );
+    assert_eq!(
+        cooling("mode = \"immersion\"\nconfirm_immersion = true").mode,
+        CoolingMode::Immersion
+    );
+}
+
+#[test]
+fn cooling_modes_that_could_hurt_are_not_taken_by_mistake() {
+    let said = |table: &str| problem(&format!("{MINIMAL}\n[cooling]\n{table}\n"));
+    for (table, expected) in [
+        ("mode = \"immersion\"", "boards in air"),
+        ("mode = \"immersion\"\nconfirm_immersion = false", "boards in air"),
+        ("mode = \"manual\"", "manual mode needs a duty"),
+        ("mode = \"manual\"\nmanual_percent = 101", "from 0 to 100"),
+        ("mode = \"off\"", "write auto, manual or immersion"),
+        ("manual_percent = 70", "only goes with mode = \"manual\""),
+        ("confirm_immersion = true", "only goes with mode = \"immersion\""),
+        ("target_c = 120", "from 30 to 100"),
+        ("target_c = 70", "is switched off at 75 °C"),
+    ] {
+        let said = said(table);
+        assert!(said.contains(expected), "{table}: {said}");
+    }
 }
 
 #[test]
@@ -354,6 +441,12 @@ fn simulation_settings_are_bounded_and_only_for_simulated_boards() {
         "lost_bytes = 0.2",
         "lost_bytes = -0.1",
         "flipped_bytes = nan",
+        "ambient_c = 61",
+        "quality = \"bad\"",
+        "faults = [\"fan-stuck\"]",
+        "faults = [\"@5s\"]",
+        "faults = [\"fan-stuck@5\"]",
+        "faults = \"fan-stuck@5s\"",
     ] {
         let said = problem(&board(&format!("uart = \"sim\"\nsim = {{ {setting} }}")));
         assert!(said.starts_with("line 8: board[0].sim."), "{said}");
@@ -363,11 +456,23 @@ fn simulation_settings_are_bounded_and_only_for_simulated_boards() {
 }
 
 #[test]
+fn faults_of_simulated_boards_come_at_their_time() {
+    let text = "uart = \"sim\"\nsim = { faults = [\"fan-stuck@60s\", \"inlet-step:12@5m\"] }";
+    let config = parse(&board(text)).unwrap();
+    let faults = &config.boards[0].sim.as_ref().unwrap().faults;
+    let told: Vec<_> = faults
+        .iter()
+        .map(|planned| (planned.fault.as_str(), planned.at.as_secs()))
+        .collect();
+    assert_eq!(told, [("fan-stuck", 60), ("inlet-step:12", 300)]);
+}
+
+#[test]
 fn a_board_that_another_program_simulates_has_its_scale_and_is_marked() {
     let served = "uart = \"unix:/run/b0\"\ncontrol = \"external\"\n";
     let config = parse(&board(&format!("{served}scale_bits = 22"))).unwrap();
     let scaled = &config.boards[0];
-    assert_eq!((scaled.scale_bits(), scaled.sim), (22, None));
+    assert_eq!((scaled.scale_bits(), scaled.sim.is_none()), (22, true));
     assert!(scaled.is_simulated());
     assert!(
         config.warnings().iter().any(|w| w.contains("earn nothing")),

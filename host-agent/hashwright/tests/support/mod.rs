@@ -300,6 +300,7 @@ pub fn config(boards: Vec<config::Board>) -> Config {
         },
         pools: vec![upstream(FIRST)],
         boards,
+        cooling: config::Cooling::default(),
         api: config::Api {
             listen: ([127, 0, 0, 1], 0).into(),
         },
@@ -329,9 +330,9 @@ pub fn easy_pool() -> PoolConfig {
     config
 }
 
-/// A simulated board of a built-in profile.
+/// The simulated chips of a built-in profile, powered and cool for ever.
 pub fn board(name: &str) -> config::Board {
-    config::Board::simulated(Profile::builtin(name).expect("profile"), 1)
+    config::Board::bare(Profile::builtin(name).expect("profile"), 1)
 }
 
 /// Sets ticket and scale such that the board finds no more than `nonces_per_second`, and no less than

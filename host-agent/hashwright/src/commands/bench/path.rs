@@ -233,10 +233,7 @@ fn serve_chain(
 ) -> anyhow::Result<()> {
     let sim = config::Sim {
         scale_bits,
-        seed: index.into(),
-        lost_bytes: 0.0,
-        flipped_bytes: 0.0,
-        split_bytes: 0.0,
+        ..config::Sim::new(profile, index.into())
     };
     let mut chain = VirtualChain::new(agent::simulation(profile, &sim)?)?;
     let endpoint = Endpoint::unix(path)
