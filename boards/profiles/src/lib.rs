@@ -8,6 +8,7 @@
 mod bounds;
 mod builtin;
 mod chip;
+mod derive;
 mod error;
 mod load;
 mod schema;
@@ -17,6 +18,10 @@ pub use bm13xx::ChipKind;
 pub use error::{Problem, ProfileError};
 pub use load::nearest;
 pub use schema::{
-    Basis, Chain, Claim, Control, Device, DeviceKind, Evidence, Frequency, Limits, Nominal,
-    Profile, Simulation, Voltage, VoltageScope,
+    Active, Basis, Bridge, BridgeFans, BridgePin, Chain, ChipPhysics, Claim, Control, Converter,
+    ConverterRole, Cooling, CurvePoint, Device, DeviceKind, Evidence, FanPhysics, Feedback,
+    Frequency, Limits, Line, Linux, LinuxBoard, LinuxBus, LinuxFan, LinuxLine, LinuxPin, LinuxTach,
+    Nominal, Physics, PinRole, Profile, PsuPhysics, RegulatorInit, RegulatorPhysics,
+    ResponseFormat, Sensor, SensorChannel, SensorKind, Simulation, SupplyPhysics, ThermalPhysics,
+    Voltage, VoltageScope,
 };

@@ -1,6 +1,20 @@
 //! The profile as data: one struct per table of the file. Units are in the names; ranges are
 //! enforced when a profile is loaded, so code that holds a [`Profile`] may trust them.
 
+mod bridge;
+mod cooling;
+mod device;
+mod linux;
+mod physics;
+
+pub use bridge::{Bridge, BridgeFans, BridgePin, Converter, ConverterRole, Line, ResponseFormat};
+pub use cooling::Cooling;
+pub use device::{Device, DeviceKind, Feedback, RegulatorInit, Sensor, SensorChannel, SensorKind};
+pub use linux::{Linux, LinuxBoard, LinuxBus, LinuxFan, LinuxLine, LinuxPin, LinuxTach};
+pub use physics::{
+    ChipPhysics, FanPhysics, Physics, PsuPhysics, RegulatorPhysics, SupplyPhysics, ThermalPhysics,
+};
+
 use serde::{Deserialize, Serialize};
 
 use crate::ChipKind;
@@ -29,6 +43,19 @@ pub struct Profile {
     pub limits: Limits,
     /// What the board delivers at its default settings.
     pub nominal: Nominal,
+    /// Voltage that each clock needs, ascending; empty for a straight line from the lowest to
+    /// the default settings. Read it with [`Profile::voltage_for`].
+    #[serde(default, rename = "curve", skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<CurvePoint>,
+    /// Fans, and the temperatures that they and throttling hold.
+    pub cooling: Cooling,
+    /// The board controller's pins and pages. Required where `control` lists `bridge`; on other
+    /// boards it describes the controller of the simulated board only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<Bridge>,
+    /// Pins, buses and fans of the Linux control board, as far as they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linux: Option<Linux>,
     /// How the board is simulated.
     pub simulation: Simulation,
     /// Where the numbers come from.
@@ -167,6 +194,42 @@ pub struct Nominal {
 pub struct Simulation {
     /// The simulated board hashes at 2^-`scale_bits` of the silicon's rate.
     pub scale_bits: u8,
+    /// Power, heat and quality of the simulated board; without it the simulated chips are ideal
+    /// and nothing gets warm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub physics: Option<Physics>,
+}
+
+/// A clock and the voltage that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CurvePoint {
+    /// Clock, MHz.
+    pub mhz: f64,
+    /// Setting of `[voltage]`, mV.
+    pub mv: u32,
+}
+
+/// A line that has an active level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Active {
+    /// Active when the line is low.
+    Low,
+    /// Active when the line is high.
+    High,
+}
+
+/// What a line switches on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinRole {
+    /// The supply of the chips' inputs and outputs, and of their 1.8 and 0.8 V rails.
+    Vddio,
+    /// The core regulator.
+    Core,
+    /// The power supply that feeds all boards of the machine.
+    Psu,
 }
 
 /// Where the numbers of each table come from.
@@ -185,6 +248,20 @@ pub struct Evidence {
     pub nominal: Claim,
     /// For the `[[device]]` entries.
     pub devices: Claim,
+    /// For `[[curve]]`; required where there are points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Claim>,
+    /// For `[cooling]`.
+    pub cooling: Claim,
+    /// For `[bridge]`; required where it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<Claim>,
+    /// For `[linux]`; required where it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linux: Option<Claim>,
+    /// For `[simulation.physics]`; required where it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub physics: Option<Claim>,
 }
 
 /// A claim's basis and source.
@@ -207,49 +284,6 @@ pub enum Basis {
     MeasuredOnOneUnit,
     /// Chosen by us with a margin, for want of anything better.
     Assumed,
-}
-
-/// A device on one of the board's buses.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Device {
-    /// What it does.
-    pub kind: DeviceKind,
-    /// Part number.
-    pub part: String,
-    /// Bus that it sits on: lower-case letters, digits and dashes, e.g. `i2c0`.
-    pub bus: String,
-    /// 7-bit I2C address, 0x08 to 0x77; absent for parts without one, and where none is
-    /// published.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<u8>,
-    /// Revisions that carry it; empty if all do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub revisions: Vec<String>,
-    /// What it measures or drives, in words.
-    pub role: String,
-}
-
-/// What a device does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeviceKind {
-    /// Makes the core voltage.
-    Regulator,
-    /// Sets a regulator's output.
-    VoltageDac,
-    /// Measures supply voltage, current and power.
-    PowerMonitor,
-    /// Drives fans and counts their turns.
-    FanController,
-    /// Measures temperature.
-    TemperatureSensor,
-    /// Holds the board's identity.
-    Eeprom,
-    /// Feeds the board.
-    Psu,
-    /// Adds input and output pins.
-    GpioExpander,
 }
 
 /// Chips are written by name in files.

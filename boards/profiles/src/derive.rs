@@ -1,0 +1,217 @@
+//! What follows from a profile: the voltage for a clock, the limit for a sensor, the devices of
+//! a revision, and why a way of control cannot be used.
+
+use crate::schema::{
+    Active, BridgePin, Control, CurvePoint, Device, Line, PinRole, Profile, SensorKind,
+};
+
+/// How far below a sensor's limit throttling begins where `[cooling]` does not say, at least, K.
+const LEAST_MARGIN_K: f64 = 2.0;
+
+impl Profile {
+    /// Setting of `[voltage]`, mV, that a clock of `mhz` needs: from `[[curve]]`, or on the line
+    /// from the lowest to the default settings. Straight between points, level beyond the ends,
+    /// never outside `min_mv` to `max_mv`.
+    #[must_use]
+    pub fn voltage_for(&self, mhz: f64) -> u32 {
+        let (f, v) = (&self.frequency, &self.voltage);
+        let line = [
+            CurvePoint {
+                mhz: f.min_mhz,
+                mv: v.min_mv,
+            },
+            CurvePoint {
+                mhz: f.default_mhz,
+                mv: v.default_mv,
+            },
+        ];
+        let points = if self.curve.is_empty() {
+            &line[..]
+        } else {
+            &self.curve
+        };
+        let above = points.iter().position(|point| point.mhz >= mhz);
+        let mv = match above {
+            None => points[points.len() - 1].mv,
+            Some(0) => points[0].mv,
+            Some(at) => {
+                let (low, high) = (points[at - 1], points[at]);
+                let share = (mhz - low.mhz) / (high.mhz - low.mhz);
+                let mv = f64::from(low.mv) + share * (f64::from(high.mv) - f64::from(low.mv));
+                // Within the u32s on both sides; up, so that a chip never gets less than it needs.
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                let mv = mv.ceil() as u32;
+                mv
+            }
+        };
+        mv.clamp(v.min_mv, v.max_mv)
+    }
+
+    /// Temperature at which power goes for sensors of this kind, °C; none where the board has no
+    /// limit for it. Inlet air has none of its own.
+    #[must_use]
+    pub fn limit_c(&self, kind: SensorKind) -> Option<f64> {
+        match kind {
+            SensorKind::Chip => Some(self.limits.chip_c),
+            SensorKind::Board => self.limits.board_c,
+            SensorKind::Regulator => self.limits.regulator_c,
+            SensorKind::Inlet => None,
+        }
+    }
+
+    /// Temperature from which the clock is throttled for sensors of this kind, °C: what
+    /// `[cooling]` says for its sensor, and as far below the limit for the others.
+    #[must_use]
+    pub fn hot_c(&self, kind: SensorKind) -> Option<f64> {
+        let cooling = &self.cooling;
+        if kind == cooling.sensor {
+            return Some(cooling.hot_c);
+        }
+        let margin = self
+            .limit_c(cooling.sensor)
+            .map_or(LEAST_MARGIN_K, |limit| limit - cooling.hot_c);
+        self.limit_c(kind)
+            .map(|limit| limit - margin.max(LEAST_MARGIN_K))
+    }
+
+    /// The revision that is meant when none is named: the last of `revisions`, which is the
+    /// newest.
+    #[must_use]
+    pub fn newest_revision(&self) -> Option<&str> {
+        self.revisions.last().map(String::as_str)
+    }
+
+    /// Devices of a board of this revision; `None` means the newest one. A revision that the
+    /// profile does not know has the devices that all revisions share.
+    pub fn devices_for<'a>(
+        &'a self,
+        revision: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Device> + 'a {
+        let revision = revision.or(self.newest_revision());
+        self.devices.iter().filter(move |device| {
+            device.revisions.is_empty()
+                || revision.is_some_and(|wanted| device.revisions.iter().any(|r| r == wanted))
+        })
+    }
+
+    /// Why the board cannot be controlled in this way, in words for its owner, or nothing if it
+    /// can.
+    #[must_use]
+    pub fn control_gap(&self, control: Control) -> Option<String> {
+        let name = match control {
+            Control::Bridge => "a control port",
+            Control::Linux => "the Linux control board",
+            Control::External => "somebody else",
+        };
+        if !self.control.contains(&control) {
+            let known: Vec<&str> = self.control.iter().map(|way| way.key()).collect();
+            return Some(format!(
+                "{} cannot be controlled by {name}; its profile allows {}",
+                self.model,
+                known.join(", ")
+            ));
+        }
+        let missing = match control {
+            Control::Bridge => self.bridge.is_none().then_some("[bridge]"),
+            Control::Linux => self.linux.is_none().then_some("[linux]"),
+            Control::External => None,
+        };
+        missing.map(|table| {
+            format!(
+                "the profile of {} has no {table} table, because its lines are not published; \
+                 copy the profile, fill the table in for your control board and name the file",
+                self.model
+            )
+        })
+    }
+}
+
+impl Control {
+    /// The word for it in profiles.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Linux => "linux",
+            Self::External => "external",
+        }
+    }
+}
+
+impl Device {
+    /// I2C address of the device on the board in `slot`, from 0; none if the device has none.
+    #[must_use]
+    pub fn address_in(&self, slot: u8) -> Option<u8> {
+        if !self.slot_addresses.is_empty() {
+            return self.slot_addresses.get(usize::from(slot)).copied();
+        }
+        let step = self.slot_stride.checked_mul(slot)?;
+        self.address?.checked_add(step)
+    }
+}
+
+impl crate::schema::Bridge {
+    /// Number of the bus that a device names.
+    #[must_use]
+    pub fn bus_number(&self, bus: &str) -> u8 {
+        self.i2c.get(bus).copied().unwrap_or(0)
+    }
+
+    /// Reset line of the board in `slot`, from 0.
+    #[must_use]
+    pub fn reset_in(&self, slot: u8) -> Line {
+        self.line_in(self.reset, slot)
+    }
+
+    /// Line that tells whether the board in `slot` is plugged in.
+    #[must_use]
+    pub fn plug_in(&self, slot: u8) -> Option<Line> {
+        self.plug.map(|line| self.line_in(line, slot))
+    }
+
+    /// Supplies of the board in `slot`, in the order in which they go on; those of the power
+    /// supply are the same for all boards.
+    pub fn enables_in(&self, slot: u8) -> impl Iterator<Item = BridgePin> + '_ {
+        self.enables.iter().map(move |enable| {
+            if enable.role == PinRole::Psu {
+                return *enable;
+            }
+            let line = Line {
+                pin: enable.pin,
+                active: enable.active,
+            };
+            BridgePin {
+                pin: self.line_in(line, slot).pin,
+                ..*enable
+            }
+        })
+    }
+
+    fn line_in(&self, line: Line, slot: u8) -> Line {
+        Line {
+            pin: line
+                .pin
+                .saturating_add(self.slot_stride.saturating_mul(slot)),
+            ..line
+        }
+    }
+}
+
+impl Line {
+    /// Level of the line, `true` for high, when it does what it is called.
+    #[must_use]
+    pub fn level(self, active: bool) -> bool {
+        self.active.level(active)
+    }
+}
+
+impl Active {
+    /// Level of the line, `true` for high, when it is `active`.
+    #[must_use]
+    pub fn level(self, active: bool) -> bool {
+        match self {
+            Self::High => active,
+            Self::Low => !active,
+        }
+    }
+}
