@@ -37,6 +37,7 @@ mod frame;
 mod geometry;
 mod job;
 mod line;
+pub mod physics;
 mod repeats;
 mod report;
 mod rng;

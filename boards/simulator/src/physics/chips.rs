@@ -1,0 +1,291 @@
+//! The dies of one board: how they differ, how they share the voltage, what they draw and how much of their work is right.
+
+use super::{
+    normal::{draw, phi},
+    spec::PhysicsSpec,
+};
+use crate::rng::{Rng, mix};
+
+/// Voltage over nominal at which a die is strained.
+const STRESS: f64 = 1.25;
+/// Voltage over nominal at which a die breaks.
+const BREAK: f64 = 1.6;
+/// Ticks that a die survives it: one tick may be an artefact of orders that arrive chip by chip.
+const BREAK_TICKS: u8 = 2;
+/// Voltage over nominal below which a chip is deaf and forgets. Assumed.
+const DEAF: f64 = 0.5;
+/// Delivered share below which a chip may stop answering, and how likely per minute. Assumed.
+const HANG_BELOW: f64 = 0.2;
+const HANG_PER_MINUTE: f64 = 0.05;
+/// Wrong nonces per good one that no voltage cures.
+const WRONG_FLOOR: f64 = 1e-4;
+/// Fast chips leak more: e-fold for this threshold shift, share of the nominal voltage.
+const LEAK_PER_SHIFT: f64 = 0.025;
+
+/// What a chip is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ChipActivity {
+    /// Hash clock, MHz; 0 when the PLL gives none or the chip is in reset.
+    pub mhz: f64,
+    /// Whether it hashes or idles at that clock.
+    pub hashing: bool,
+}
+
+/// The truth about one die.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChipState {
+    /// Voltage of its domain, mV.
+    pub mv: f64,
+    /// Die temperature, °C.
+    pub celsius: f64,
+    /// Highest die temperature so far, °C.
+    pub highest_c: f64,
+    /// Power, W.
+    pub watts: f64,
+    /// Share of its work that is right, 0..=1.
+    pub delivered: f64,
+    /// Wrong nonces per good one, at most 1e6.
+    pub wrong: f64,
+    /// Whether there is voltage enough for it to hear and remember anything.
+    pub powered: bool,
+    /// Whether it answers and passes on what others say: powered, not dead, not hung.
+    pub alive: bool,
+    /// Stopped answering for want of voltage; a power cycle helps.
+    pub hung: bool,
+    /// Broken for good.
+    pub dead: bool,
+    /// Its voltage has been above 1.25 times nominal.
+    pub stressed: bool,
+    /// Its temperature has been above the absolute limit.
+    pub overheated: bool,
+}
+
+/// One die.
+#[derive(Debug, Clone)]
+pub(crate) struct Die {
+    /// Switching conductance, S per MHz; quality included.
+    k_dynamic: f64,
+    /// Leakage conductance at 60 °C, S; quality included.
+    k_leak: f64,
+    /// Threshold at the nominal clock and 65 °C when new, mV.
+    mu_mv: f64,
+    /// How fast it ages compared with others.
+    ageing: f64,
+    /// Threshold shift by a fault, mV.
+    pub(crate) weak_mv: f64,
+    pub(crate) activity: ChipActivity,
+    pub(crate) celsius: f64,
+    highest_c: f64,
+    pub(crate) watts: f64,
+    pub(crate) dead: bool,
+    pub(crate) hung: bool,
+    over_ticks: u8,
+    stressed: bool,
+    overheated: bool,
+}
+
+/// The electrical side of one board.
+#[derive(Debug, Clone)]
+pub(crate) struct Dies {
+    pub(crate) dies: Vec<Die>,
+    per_domain: usize,
+    /// Voltage of each domain, mV.
+    pub(crate) domain_mv: Vec<f64>,
+    pub(crate) open: Vec<bool>,
+    pub(crate) amps: f64,
+    /// Power lost in the path, W.
+    pub(crate) path_w: f64,
+    age_shift_mv: f64,
+}
+
+impl Dies {
+    pub(crate) fn new(spec: &PhysicsSpec, board: u16, celsius: f64) -> Self {
+        let chip = &spec.chip;
+        let volts = chip.nominal_mv / 1000.0;
+        // Constants are published at the terminals; the die sees less by the nominal drop.
+        let droop = spec.nominal_droop_mv();
+        let to_die = volts / (volts - droop / 1000.0);
+        let quality = &spec.quality;
+        let dies = (0..spec.chips())
+            .map(|index| {
+                let mut rng = Rng::new(mix(
+                    spec.seed,
+                    0x00D1_E000 + u64::from(board),
+                    u64::from(index),
+                ));
+                let shift = draw(&mut rng) * quality.sigma_q;
+                let dynamic = 1.0 + draw(&mut rng) * quality.dynamic_spread;
+                let leak = (draw(&mut rng) * quality.leak_spread - shift / LEAK_PER_SHIFT).exp();
+                Die {
+                    k_dynamic: chip.k_dynamic * to_die * dynamic.max(0.5),
+                    k_leak: chip.k_leak * to_die * leak,
+                    mu_mv: chip.mu_mv - droop + shift * chip.nominal_mv,
+                    ageing: (1.0 + 0.2 * draw(&mut rng)).max(0.0),
+                    weak_mv: 0.0,
+                    activity: ChipActivity::default(),
+                    celsius,
+                    highest_c: celsius,
+                    watts: 0.0,
+                    dead: false,
+                    hung: false,
+                    over_ticks: 0,
+                    stressed: false,
+                    overheated: false,
+                }
+            })
+            .collect();
+        let domains = usize::from(spec.domains);
+        let mut dies = Self {
+            dies,
+            per_domain: usize::from(spec.chips_per_domain),
+            domain_mv: vec![0.0; domains],
+            open: vec![false; domains],
+            amps: 0.0,
+            path_w: 0.0,
+            age_shift_mv: 0.0,
+        };
+        dies.set_age(spec);
+        dies
+    }
+
+    pub(crate) fn set_age(&mut self, spec: &PhysicsSpec) {
+        let thousands = spec.age_hours / 1000.0;
+        self.age_shift_mv = spec.chip.ageing * spec.chip.nominal_mv * thousands.powf(0.2);
+    }
+
+    /// Shares `terminal_mv` among the domains at the temperatures as they are.
+    pub(crate) fn share(&mut self, spec: &PhysicsSpec, terminal_mv: f64) {
+        let volts = terminal_mv / 1000.0;
+        if volts <= 0.0 || self.open.contains(&true) {
+            self.domain_mv.fill(0.0);
+            self.dies.iter_mut().for_each(|die| die.watts = 0.0);
+            self.amps = 0.0;
+            self.path_w = 0.0;
+            return;
+        }
+        let mut ohms = spec.path_ohm;
+        for (domain, dies) in self
+            .domain_mv
+            .iter_mut()
+            .zip(self.dies.chunks(self.per_domain))
+        {
+            let siemens: f64 = dies.iter().map(|die| die.siemens(spec)).sum();
+            // Millivolts per ampere for now.
+            *domain = 1000.0 / siemens.max(1e-6);
+            ohms += *domain / 1000.0;
+        }
+        self.amps = volts / ohms;
+        self.path_w = self.amps * self.amps * spec.path_ohm;
+        for (domain, dies) in self
+            .domain_mv
+            .iter_mut()
+            .zip(self.dies.chunks_mut(self.per_domain))
+        {
+            *domain *= self.amps;
+            let volts = *domain / 1000.0;
+            for die in dies {
+                die.watts = die.siemens(spec) * volts * volts;
+            }
+        }
+    }
+
+    /// What this tick's voltages and temperatures do to the dies for good. `dice` is uniform in 0..1 per chip.
+    pub(crate) fn wear(&mut self, spec: &PhysicsSpec, dt: f64, dice: impl Fn(usize) -> f64) {
+        let nominal = spec.chip.nominal_mv;
+        for index in 0..self.dies.len() {
+            let mv = self.domain_mv[index / self.per_domain];
+            let delivered = self.delivered(spec, index);
+            let die = &mut self.dies[index];
+            die.note_temperature(spec);
+            die.stressed |= mv > STRESS * nominal;
+            die.over_ticks = if mv > BREAK * nominal {
+                die.over_ticks.saturating_add(1)
+            } else {
+                0
+            };
+            die.dead |= die.over_ticks >= BREAK_TICKS;
+            if mv < DEAF * nominal {
+                die.hung = false;
+            } else if die.activity.hashing && delivered < HANG_BELOW {
+                die.hung |= dice(index) < HANG_PER_MINUTE * dt / 60.0;
+            }
+        }
+    }
+
+    /// Whether a chip may hang at any moment, so that time must not be skipped.
+    pub(crate) fn restless(&self, spec: &PhysicsSpec) -> bool {
+        (0..self.dies.len()).any(|index| {
+            let die = &self.dies[index];
+            let over = self.domain_mv[index / self.per_domain] > BREAK * spec.chip.nominal_mv;
+            let starved = die.activity.hashing
+                && !die.hung
+                && self.domain_mv[index / self.per_domain] > 0.0
+                && self.delivered(spec, index) < HANG_BELOW;
+            !die.dead && (over || starved)
+        })
+    }
+
+    pub(crate) fn state(&self, spec: &PhysicsSpec, index: usize) -> Option<ChipState> {
+        let die = self.dies.get(index)?;
+        let mv = self.domain_mv[index / self.per_domain];
+        let powered = mv >= DEAF * spec.chip.nominal_mv;
+        let delivered = self.delivered(spec, index);
+        let wrong = spec.chip.wrong_share * (1.0 - delivered) / delivered.max(1e-7) + WRONG_FLOOR;
+        Some(ChipState {
+            mv,
+            celsius: die.celsius,
+            highest_c: die.highest_c,
+            watts: die.watts,
+            delivered,
+            wrong: wrong.min(1e6),
+            powered,
+            alive: powered && !die.dead && !die.hung,
+            hung: die.hung,
+            dead: die.dead,
+            stressed: die.stressed,
+            overheated: die.overheated,
+        })
+    }
+
+    /// Share of correct work of a chip at its clock, voltage and temperature; zero when dead.
+    fn delivered(&self, spec: &PhysicsSpec, index: usize) -> f64 {
+        let (chip, die) = (&spec.chip, &self.dies[index]);
+        let mv = self.domain_mv[index / self.per_domain];
+        if die.dead || mv <= 0.0 {
+            return 0.0;
+        }
+        let threshold = die.mu_mv
+            + die.weak_mv
+            + self.age_shift_mv * die.ageing
+            + chip.slope_mv_per_mhz * (die.activity.mhz - chip.nominal_mhz)
+            + chip.warm_shift_per_k * chip.nominal_mv * (die.celsius - 65.0);
+        phi((mv - threshold) / chip.sigma_mv)
+    }
+}
+
+impl Die {
+    /// Conductance of the die as it works now.
+    fn siemens(&self, spec: &PhysicsSpec) -> f64 {
+        // Beyond 200 °C the exponential only describes a fire.
+        let warm = ((self.celsius.min(200.0) - 60.0) / spec.chip.leak_scale_k).exp();
+        let busy = match (self.dead, self.activity.hashing && !self.hung) {
+            (true, _) => 0.0,
+            (false, true) => 1.0,
+            (false, false) => spec.chip.idle_share,
+        };
+        self.k_leak * warm + self.k_dynamic * self.activity.mhz * busy
+    }
+
+    pub(crate) fn note_temperature(&mut self, spec: &PhysicsSpec) {
+        self.highest_c = self.highest_c.max(self.celsius);
+        self.overheated |= self.celsius > spec.thermal.damage_c;
+        self.dead |= self.celsius > spec.thermal.death_c;
+    }
+
+    /// Forgets what its life has done to it so far, broken included.
+    pub(crate) fn renew(&mut self) {
+        self.dead = false;
+        self.hung = false;
+        self.over_ticks = 0;
+    }
+}
