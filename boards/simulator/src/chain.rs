@@ -6,9 +6,11 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
     chip::{ChipState, Found, Relay},
+    condition::ChipCondition,
     frame::{Frame, Parser, Step, Target},
     job::{Job, MidstateCache},
     line::{Fate, NoisyLine, ReplyLine, baud_fits, bytes_ns},
+    physics::ChipActivity,
     repeats::RecentHeaders,
     report::{ChipReport, FrameCounts, Notice, Notices, Report, SeenWrite, log},
     silicon::{Silicon, TICK_NS, silicon},
@@ -38,6 +40,7 @@ pub struct VirtualChain {
     chips: Vec<ChipState>,
     now: u64,
     in_reset: bool,
+    powered: bool,
     host: HostBaud,
     rx: VecDeque<RxByte>,
     /// When the host's last byte is through.
@@ -80,6 +83,7 @@ impl VirtualChain {
             silicon,
             now: 0,
             in_reset: false,
+            powered: true,
             host: HostBaud::Unknown,
             rx: VecDeque::new(),
             rx_busy_until: 0,
@@ -118,14 +122,45 @@ impl VirtualChain {
     pub fn reset_line(&mut self, asserted: bool, now: Duration) {
         self.advance(now);
         if asserted {
-            let tick = self.now / TICK_NS;
-            self.chips.iter_mut().for_each(|chip| chip.reset(tick));
-            self.line.reset(self.now);
-            self.idle_until.fill(0);
-            self.listeners.clear();
-            self.tune_listeners();
+            self.forget();
         }
         self.in_reset = asserted;
+    }
+
+    /// Takes the core voltage away (`false`) or gives it back. Without it all chips forget everything and are deaf; with it
+    /// again they are as fresh as after power-on. Chains begin powered.
+    pub fn set_powered(&mut self, now: Duration, powered: bool) {
+        self.advance(now);
+        if self.powered && !powered {
+            self.forget();
+        }
+        self.powered = powered;
+    }
+
+    /// Sets what power and heat do to a chip from the last advance on; see [`ChipCondition`]. A chip that comes back to life
+    /// is as fresh as after power-on. Unknown chips are ignored.
+    pub fn set_condition(&mut self, chip: u16, condition: ChipCondition) {
+        let tick = self.now / TICK_NS;
+        let Some(state) = self.chips.get_mut(usize::from(chip)) else {
+            return;
+        };
+        let was_alive = state.is_alive();
+        *state.condition() = condition.sane();
+        if was_alive && !condition.alive {
+            self.line.cut(chip);
+        } else if !was_alive && condition.alive {
+            state.reset(tick);
+            self.idle_until[usize::from(chip)] = 0;
+            self.tune_listeners();
+        }
+    }
+
+    /// What a chip is doing, for a model of its power; nothing for an unknown chip, in reset or without power.
+    pub fn activity(&self, chip: u16) -> ChipActivity {
+        match self.chips.get(usize::from(chip)) {
+            Some(chip) if self.can_work() => chip.activity(),
+            _ => ChipActivity::default(),
+        }
     }
 
     /// Takes bytes that the host writes at `now`. They reach the chips one after another at the speed of the line.
@@ -156,7 +191,7 @@ impl VirtualChain {
             .rx
             .front()
             .map(|first| self.rx_busy_until.min(first.at + COMMAND_STEP_NS));
-        let mining = (!self.in_reset && self.chips.iter().any(ChipState::is_mining)).then(|| {
+        let mining = (self.can_work() && self.chips.iter().any(ChipState::is_mining)).then(|| {
             let slice = (self.now / MINING_STEP_NS + 1) * MINING_STEP_NS;
             let candidate = self.idle_until.iter().min().copied().unwrap_or(u64::MAX);
             slice.max(candidate.saturating_mul(TICK_NS))
@@ -223,8 +258,30 @@ impl VirtualChain {
     /// ignored. Only BM1368 has a sensor on the wire.
     pub fn set_chip_temperature(&mut self, chip: u16, celsius: f64) {
         if let Some(chip) = self.chips.get_mut(usize::from(chip)) {
-            chip.set_celsius(celsius);
+            chip.condition().celsius = celsius;
         }
+    }
+
+    /// Everything but the statistics starts afresh.
+    fn forget(&mut self) {
+        let tick = self.now / TICK_NS;
+        self.chips.iter_mut().for_each(|chip| chip.reset(tick));
+        self.line.reset(self.now);
+        self.idle_until.fill(0);
+        self.listeners.clear();
+        self.tune_listeners();
+    }
+
+    fn can_work(&self) -> bool {
+        self.powered && !self.in_reset
+    }
+
+    /// How many chips the host can talk to: those before the first that does not pass anything on.
+    fn living(&self) -> usize {
+        self.chips
+            .iter()
+            .position(|chip| !chip.is_alive())
+            .unwrap_or(self.chips.len())
     }
 
     /// The rate at which the host's bytes pass.
@@ -240,7 +297,7 @@ impl VirtualChain {
 
     /// One byte reaches the chips.
     fn take_byte(&mut self, rx: RxByte) {
-        if self.in_reset {
+        if !self.can_work() {
             return;
         }
         let mut arrived = [0; 2];
@@ -286,7 +343,8 @@ impl VirtualChain {
             .chips
             .iter()
             .position(|c| c.relay == Relay::Waiting)
-            .map_or(self.chips.len(), |i| i + 1);
+            .map_or(self.chips.len(), |i| i + 1)
+            .min(self.living());
         let mut hearing: Vec<&mut ChipState> = self.chips[..reach]
             .iter_mut()
             .filter(|chip| chip.baud == baud)
@@ -384,7 +442,7 @@ impl VirtualChain {
     /// Hashes and transmits up to `now`.
     fn run(&mut self, now: u64) {
         self.now = now;
-        if self.in_reset {
+        if !self.can_work() {
             return;
         }
         let tick = now / TICK_NS;
@@ -397,9 +455,16 @@ impl VirtualChain {
         }
         // Stable: nonces of one chip at one tick keep their order.
         self.found.sort_by_key(|found| (found.tick, found.chip));
+        let living = self.living();
         for found in self.found.drain(..) {
+            if usize::from(found.chip) >= living {
+                continue;
+            }
             let stats = &mut self.chips[usize::from(found.chip)].stats;
-            match self.recent.seen(found.header, found.chip) {
+            let seen = found
+                .header
+                .and_then(|header| self.recent.seen(header, found.chip));
+            match seen {
                 Some(chip) if chip == found.chip => stats.repeats += 1,
                 Some(_) => stats.overlaps += 1,
                 None => {}

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::{
     clock::Clock,
+    condition::ChipCondition,
     frame::{Reply, Target, is_long},
     job::{Job, Ticket},
+    physics::ChipActivity,
     report::{ChipReport, Notice},
     rng::mix,
     silicon::{BaudControl, CRYSTAL_HZ, RESET_BAUD, Silicon, Walk},
@@ -67,7 +69,9 @@ pub(crate) struct ChipState {
     chain_len: u16,
     scale_bits: u8,
     overrun: u64,
-    celsius: f64,
+    condition: ChipCondition,
+    /// Decides which work is lost.
+    luck: u64,
 
     registers: Box<[u32; 256]>,
     pub(crate) relay: Relay,
@@ -105,6 +109,8 @@ pub(crate) struct Stats {
     pub(crate) sent: u64,
     pub(crate) nonces_sent: u64,
     pub(crate) lost: u64,
+    silent: u64,
+    wrong: u64,
     jobs: u64,
     writes: u64,
     epochs_repeated: u64,
@@ -125,7 +131,8 @@ impl ChipState {
             chain_len,
             scale_bits,
             overrun: OVERRUN_TICKS.start() + mix(seed, 0x07E2, u64::from(index)) % span,
-            celsius: 50.0,
+            condition: ChipCondition::default(),
+            luck: mix(seed, 0x0010_0CC5, u64::from(index)),
             registers: Box::new([0; 256]),
             relay: Relay::Fresh,
             address: 0,
@@ -278,9 +285,22 @@ impl ChipState {
         )
     }
 
-    /// Sets what the die sensor reads.
-    pub(crate) fn set_celsius(&mut self, celsius: f64) {
-        self.celsius = celsius;
+    /// What power and heat do to the chip.
+    pub(crate) fn condition(&mut self) -> &mut ChipCondition {
+        &mut self.condition
+    }
+
+    /// Whether it hears, answers and passes on.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.condition.alive
+    }
+
+    /// What it is doing, for a model of its power.
+    pub(crate) fn activity(&self) -> ChipActivity {
+        ChipActivity {
+            mhz: self.clock.map_or(0.0, |clock| clock.hz() / 1e6),
+            hashing: self.sweep.is_some(),
+        }
     }
 
     pub(crate) fn register(&self, register: u8, tick: u64) -> u32 {
@@ -304,6 +324,8 @@ impl ChipState {
             sent: stats.sent,
             nonces_sent: stats.nonces_sent,
             lost: stats.lost,
+            silent: stats.silent,
+            wrong: stats.wrong,
             jobs: stats.jobs,
             writes: stats.writes,
             epochs_repeated: stats.epochs_repeated,
@@ -379,7 +401,7 @@ impl ChipState {
             }
             reg::TEMPERATURE if self.silicon.id == 0x1368 => {
                 if self.converted_at.is_some_and(|at| tick >= at) {
-                    let code = ((self.celsius + 299.5144) / 0.171_342)
+                    let code = ((self.condition.celsius + 299.5144) / 0.171_342)
                         .round()
                         .clamp(0.0, 65535.0);
                     0x8000_0000 | code as u32

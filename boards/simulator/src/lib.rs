@@ -32,6 +32,7 @@
 mod chain;
 mod chip;
 mod clock;
+mod condition;
 mod crc;
 mod frame;
 mod geometry;
@@ -46,6 +47,7 @@ mod spec;
 mod sweep;
 
 pub use chain::VirtualChain;
+pub use condition::ChipCondition;
 pub use frame::Target;
 pub use job::{Job, JobError};
 pub use report::{

@@ -153,6 +153,16 @@ impl ReplyLine {
         self.free_at = now;
     }
 
+    /// Loses everything that chips from `first` on have not sent yet; their bytes on the wire break off.
+    pub(crate) fn cut(&mut self, first: u16) {
+        self.arrivals.retain(|&(_, chip, _)| chip < first);
+        self.waiting.retain(|&chip| chip < first);
+        for queue in self.queues.iter_mut().skip(usize::from(first)) {
+            queue.clear();
+        }
+        self.in_flight.retain(|byte| byte.frame.chip < first);
+    }
+
     /// Starts every transmission that can start until `now`, and delivers the bytes that have left by then. Returns the
     /// number of bytes dropped because nobody reads them.
     pub(crate) fn pump(

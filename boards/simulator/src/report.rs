@@ -139,7 +139,7 @@ pub struct ChipReport {
     pub hashes: u128,
     /// Headers really hashed by the simulation.
     pub tested: u64,
-    /// Nonces found and reported, repeats included.
+    /// Right nonces found and reported, repeats included.
     pub nonces: u64,
     /// Of these, nonces already reported by this chip for the same header.
     pub repeats: u64,
@@ -151,6 +151,10 @@ pub struct ChipReport {
     pub nonces_sent: u64,
     /// Replies lost in the full queue.
     pub lost: u64,
+    /// Nonces that its condition kept from being found.
+    pub silent: u64,
+    /// Wrong nonces that its condition made it report.
+    pub wrong: u64,
     /// Jobs received.
     pub jobs: u64,
     /// Register writes received.

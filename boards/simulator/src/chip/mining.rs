@@ -8,7 +8,7 @@ use crate::{
     geometry::{Geometry, Placement},
     job::{Job, MidstateCache},
     report::Notice,
-    rng::mix,
+    rng::{Rng, mix},
     silicon::{IdLayout, Walk},
     sweep::{Hit, Sweep},
 };
@@ -19,9 +19,15 @@ pub(crate) struct Found {
     pub(crate) tick: u64,
     pub(crate) chip: u16,
     pub(crate) reply: Reply,
-    /// Names the header, whatever the chip or job id.
-    pub(crate) header: u64,
+    /// Names the header, whatever the chip or job id; none for a wrong nonce.
+    pub(crate) header: Option<u64>,
 }
+
+/// Wrong nonces that one find can bring forth at most.
+const WRONG_LIMIT: f64 = 8.0;
+
+/// Nonce bits that a wrong nonce may differ in: below those that name core and chip on every model.
+const WRONG_BITS: u32 = 0x0001_FFFF;
 
 impl ChipState {
     /// Takes a job: it replaces the current one at once.
@@ -99,14 +105,35 @@ impl ChipState {
         let long = self.long(false);
         for low in geometry.twins(spot) {
             let id = job.reply_id(self.silicon.ids, low);
-            let reply = Reply::nonce(long, nonce, margin, id, spot.variant);
-            self.stats.nonces += 1;
-            found.push(Found {
-                tick: hit.tick,
-                chip: self.index,
-                reply,
-                header,
-            });
+            let mut luck = Rng::new(mix(self.luck, header, hit.tick ^ u64::from(low) << 56));
+            let mut push = |nonce: [u8; 4], header| {
+                found.push(Found {
+                    tick: hit.tick,
+                    chip: self.index,
+                    reply: Reply::nonce(long, nonce, margin, id, spot.variant),
+                    header,
+                });
+            };
+            if luck.unit() < self.condition.delivered {
+                self.stats.nonces += 1;
+                push(nonce, Some(header));
+            } else {
+                self.stats.silent += 1;
+            }
+            let wrong = (self.condition.wrong * self.condition.delivered).clamp(0.0, WRONG_LIMIT);
+            for _ in 0..(wrong + luck.unit()) as u32 {
+                let bad = |nonce: &[u8; 4]| {
+                    let hash = job.hash_cached(cache, *nonce, spot.variant);
+                    self.ticket.margin(&hash).is_none()
+                };
+                // At a coarse scale some wrong nonces would be right by chance.
+                let flips = std::iter::repeat_with(|| luck.next_u64() as u32 & WRONG_BITS);
+                let nonces = flips.map(|flip| (spot.nonce ^ flip).to_be_bytes());
+                if let Some(nonce) = nonces.take(20).find(bad) {
+                    self.stats.wrong += 1;
+                    push(nonce, None);
+                }
+            }
         }
     }
 
