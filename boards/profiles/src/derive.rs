@@ -1,8 +1,11 @@
 //! What follows from a profile: the voltage for a clock, the limit for a sensor, the devices of
 //! a revision, and why a way of control cannot be used.
 
+use std::collections::BTreeSet;
+
 use crate::schema::{
-    Active, BridgePin, Control, CurvePoint, Device, Line, PinRole, Profile, SensorKind,
+    Active, BridgePin, Control, CurvePoint, Device, Line, PinRole, Profile, SensorChannel,
+    SensorKind,
 };
 
 /// How far below a sensor's limit throttling begins where `[cooling]` does not say, at least, K.
@@ -44,7 +47,8 @@ impl Profile {
                 mv
             }
         };
-        mv.clamp(v.min_mv, v.max_mv)
+        // Not `clamp`, which panics where a profile that was never checked has them in disorder.
+        mv.max(v.min_mv).min(v.max_mv)
     }
 
     /// Temperature at which power goes for sensors of this kind, °C; none where the board has no
@@ -112,17 +116,49 @@ impl Profile {
             ));
         }
         let missing = match control {
-            Control::Bridge => self.bridge.is_none().then_some("[bridge]"),
-            Control::Linux => self.linux.is_none().then_some("[linux]"),
-            Control::External => None,
+            Control::Bridge if self.bridge.is_none() => vec!["[bridge]".to_owned()],
+            Control::Linux => self.linux_gaps(),
+            Control::Bridge | Control::External => Vec::new(),
         };
-        missing.map(|table| {
+        (!missing.is_empty()).then(|| {
             format!(
-                "the profile of {} has no {table} table, because its lines are not published; \
-                 copy the profile, fill the table in for your control board and name the file",
-                self.model
+                "the profile of {} lacks {}, because this is not published; copy the profile, \
+                 fill it in for your control board and name the file",
+                self.model,
+                missing.join(", ")
             )
         })
+    }
+
+    /// What a Linux control board needs and `[linux]` does not tell.
+    fn linux_gaps(&self) -> Vec<String> {
+        let Some(linux) = &self.linux else {
+            return vec!["[linux]".to_owned()];
+        };
+        let mut gaps = Vec::new();
+        let buses: BTreeSet<&str> = self
+            .devices_for(None)
+            .filter(|device| device.address.is_some())
+            .map(|device| device.bus.as_str())
+            .collect();
+        for bus in buses {
+            if !linux.i2c.contains_key(bus) {
+                gaps.push(format!("linux.i2c.{bus}"));
+            }
+        }
+        if linux.boards.is_empty() {
+            gaps.push("[[linux.board]]".to_owned());
+        }
+        if linux.fans.len() != usize::from(self.cooling.fans)
+            && self.devices_for(None).all(|device| device.fans.is_empty())
+        {
+            gaps.push("[[linux.fan]]".to_owned());
+        }
+        let psu = linux.enables.iter().any(|pin| pin.role == PinRole::Psu);
+        if self.voltage.scope == VoltageScope::Psu && !psu {
+            gaps.push("linux.enables with role = \"psu\"".to_owned());
+        }
+        gaps
     }
 }
 
@@ -134,6 +170,31 @@ impl Control {
             Self::Bridge => "bridge",
             Self::Linux => "linux",
             Self::External => "external",
+        }
+    }
+}
+
+impl SensorKind {
+    /// The word for it in profiles.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Chip => "chip",
+            Self::Board => "board",
+            Self::Regulator => "regulator",
+            Self::Inlet => "inlet",
+        }
+    }
+}
+
+impl SensorChannel {
+    /// The word for it in profiles.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Remote2 => "remote2",
         }
     }
 }

@@ -16,7 +16,7 @@ fn numbers() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Every value outside the texts and devices, as table and key.
+/// Every value outside the texts and devices, as table and key; dots lead into tables.
 const PLACES: &[(&str, &str)] = &[
     ("chain", "chips"),
     ("chain", "domains"),
@@ -44,7 +44,26 @@ const PLACES: &[(&str, &str)] = &[
     ("limits", "current_a"),
     ("nominal", "hashrate_ths"),
     ("nominal", "efficiency_j_per_th"),
+    ("cooling", "fans"),
+    ("cooling", "max_rpm"),
+    ("cooling", "tolerance_percent"),
+    ("cooling", "dead_band_percent"),
+    ("cooling", "spin_up_s"),
+    ("cooling", "min_percent"),
+    ("cooling", "start_percent"),
+    ("cooling", "target_c"),
+    ("cooling", "hot_c"),
+    ("bridge", "boards"),
+    ("bridge", "slot_stride"),
+    ("bridge", "i2c_hz"),
     ("simulation", "scale_bits"),
+    ("simulation.physics", "path_ohm"),
+    ("simulation.physics.chip", "nominal_mv"),
+    ("simulation.physics.chip", "mu_mv"),
+    ("simulation.physics.chip", "k_leak"),
+    ("simulation.physics.thermal", "damage_c"),
+    ("simulation.physics.thermal", "sensors"),
+    ("simulation.physics.fans", "count"),
 ];
 
 /// 1.40 V for the BM1397, 1.30 V for later single-rail chips, 0.40 V for the BM1362.
@@ -67,7 +86,11 @@ proptest! {
         let path = format!("{}/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let mut root: Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
         for ((table, key), value) in edits {
-            root[table].as_table_mut().unwrap().insert((*key).to_owned(), value);
+            let mut at = &mut root;
+            for part in table.split('.') {
+                at = at[part].as_table_mut().unwrap();
+            }
+            at.insert((*key).to_owned(), value);
         }
         let Ok(profile) = Profile::parse("x.toml", &toml::to_string(&root).unwrap()) else {
             return Ok(());
@@ -80,7 +103,26 @@ proptest! {
         prop_assert!(v.min_mv <= v.default_mv && v.default_mv <= v.max_mv);
         prop_assert!(profile.chip_mv(v.max_mv) <= highest_mv(c.chip));
         prop_assert!((40.0..=110.0).contains(&profile.limits.chip_c));
+        let cooling = &profile.cooling;
+        let limit = profile.limit_c(cooling.sensor).unwrap();
+        prop_assert!(cooling.target_c < cooling.hot_c && cooling.hot_c < limit);
+        prop_assert!(cooling.min_percent <= cooling.start_percent && cooling.start_percent <= 100);
+        prop_assert!(profile.voltage_for(f.default_mhz) <= v.default_mv);
+        let physics = profile.simulation.physics.as_ref().unwrap();
+        prop_assert!(physics.thermal.damage_c > profile.limits.chip_c);
         prop_assert!(bm13xx::ChainPlan::new(profile.chain_config(f.default_mhz)).is_ok());
+    }
+
+    #[test]
+    fn a_higher_clock_never_asks_for_less_voltage(
+        name in proptest::sample::select(Profile::names().collect::<Vec<_>>()),
+        low in -10.0..2000.0,
+        more in 0.0..500.0,
+    ) {
+        let profile = Profile::builtin(name).unwrap();
+        let (a, b) = (profile.voltage_for(low), profile.voltage_for(low + more));
+        prop_assert!(a <= b, "{} MHz: {} mV, {} MHz: {} mV", low, a, low + more, b);
+        prop_assert!((profile.voltage.min_mv..=profile.voltage.max_mv).contains(&b));
     }
 
     #[test]

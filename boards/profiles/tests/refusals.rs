@@ -300,8 +300,8 @@ fn two_devices_cannot_share_an_address() {
     );
     assert!(beyond.reason.contains("0x08 to 0x77"), "{beyond}");
     let other = problem(
-        changed("bitaxe-ultra", "device.4.revisions", vec!["999"]),
-        "device[4].revisions",
+        changed("bitaxe-ultra", "device.5.revisions", vec!["999"]),
+        "device[5].revisions",
     );
     assert!(
         other.reason.contains("not among the profile's revisions"),
@@ -311,7 +311,7 @@ fn two_devices_cannot_share_an_address() {
 
 #[test]
 fn the_same_address_is_fine_on_different_revisions() {
-    let moved = changed("bitaxe-ultra", "device.4.address", 0x48);
+    let moved = changed("bitaxe-ultra", "device.5.address", 0x48);
     assert!(
         moved.is_ok(),
         "the TPS546 of revision 207 excludes the older DAC: {moved:?}"

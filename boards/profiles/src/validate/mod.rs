@@ -1,7 +1,10 @@
 //! Everything about a profile that can be judged without the board. Each finding names the
 //! field, its value and the bound that it breaks.
 
-use std::collections::HashSet;
+mod control;
+mod cooling;
+mod devices;
+mod physics;
 
 use bm13xx::{ChainPlan, PlanError, RAMP_STEP};
 
@@ -25,8 +28,13 @@ pub(crate) fn problems(profile: &Profile) -> Vec<Problem> {
     voltage(profile, &mut check);
     limits(profile, &mut check);
     nominal(profile, &mut check);
+    cooling::curve(profile, &mut check);
+    cooling::cooling(profile, &mut check);
+    control::bridge(profile, &mut check);
+    control::linux(profile, &mut check);
     simulation(profile, &mut check);
-    devices(profile, &mut check);
+    physics::physics(profile, &mut check);
+    devices::devices(profile, &mut check);
     evidence(profile, &mut check);
     check.0
 }
@@ -34,6 +42,25 @@ pub(crate) fn problems(profile: &Profile) -> Vec<Problem> {
 struct Check(Vec<Problem>);
 
 impl Check {
+    /// Records a problem unless `value` is within `range`.
+    fn within(
+        &mut self,
+        range: std::ops::RangeInclusive<f64>,
+        field: impl Into<String>,
+        value: f64,
+        unit: &str,
+    ) {
+        let good = range.contains(&value);
+        self.require(good, field, value, || {
+            let unit = if unit.is_empty() {
+                String::new()
+            } else {
+                format!(" {unit}")
+            };
+            format!("must be {} to {}{unit}", range.start(), range.end())
+        });
+    }
+
     /// Records a problem unless `good`; a comparison with NaN is never good.
     fn require(
         &mut self,
@@ -353,79 +380,60 @@ fn simulation(profile: &Profile, check: &mut Check) {
     });
 }
 
-fn devices(profile: &Profile, check: &mut Check) {
-    let mut taken = HashSet::new();
-    for (index, device) in profile.devices.iter().enumerate() {
-        let field = |key: &str| format!("device[{index}].{key}");
-        let part = &device.part;
-        check.require(is_text(part, 40), field("part"), quoted(part), || {
-            "must be 1 to 40 printable characters".into()
-        });
-        let bus = &device.bus;
-        check.require(is_slug(bus), field("bus"), quoted(bus), || {
-            "must be lower-case letters, digits and dashes, e.g. i2c0".into()
-        });
-        for revision in &device.revisions {
-            check.require(
-                profile.revisions.contains(revision),
-                field("revisions"),
-                quoted(revision),
-                || {
-                    format!(
-                        "is not among the profile's revisions {:?}",
-                        profile.revisions
-                    )
-                },
-            );
-        }
-        let Some(address) = device.address else {
-            continue;
-        };
-        check.require(
-            (0x08..=0x77).contains(&address),
-            field("address"),
-            format!("{address:#04x}"),
-            || "7-bit I2C addresses are 0x08 to 0x77".into(),
-        );
-        let revisions = if device.revisions.is_empty() {
-            &profile.revisions
-        } else {
-            &device.revisions
-        };
-        let all = [String::new()];
-        let revisions = if revisions.is_empty() {
-            &all[..]
-        } else {
-            revisions
-        };
-        let free = revisions
-            .iter()
-            .filter(|revision| !taken.insert((bus.as_str(), address, (*revision).clone())))
-            .count()
-            == 0;
-        check.require(free, field("address"), format!("{address:#04x}"), || {
-            format!("another device has this address on bus {bus}")
-        });
-    }
-}
-
 fn evidence(profile: &Profile, check: &mut Check) {
     let e = &profile.evidence;
-    let claims: [(&str, &Claim); 6] = [
+    let always = [
         ("chain", &e.chain),
         ("frequency", &e.frequency),
         ("voltage", &e.voltage),
         ("limits", &e.limits),
         ("nominal", &e.nominal),
         ("devices", &e.devices),
+        ("cooling", &e.cooling),
     ];
-    for (table, claim) in claims {
+    let optional = [
+        ("curve", "[[curve]]", !profile.curve.is_empty(), &e.curve),
+        ("bridge", "[bridge]", profile.bridge.is_some(), &e.bridge),
+        ("linux", "[linux]", profile.linux.is_some(), &e.linux),
+        (
+            "physics",
+            "[simulation.physics]",
+            profile.simulation.physics.is_some(),
+            &e.physics,
+        ),
+    ];
+    for (claim, table, there, found) in optional {
+        check.require(
+            !there || found.is_some(),
+            format!("evidence.{claim}"),
+            "missing",
+            || format!("required, because there is a {table}; say where its numbers come from"),
+        );
+        check.require(
+            there || found.is_none(),
+            format!("evidence.{claim}"),
+            "present",
+            || format!("there is no {table} that it could speak of; remove it"),
+        );
+    }
+    let present = optional.iter().filter_map(|(claim, _, _, found)| {
+        let found: Option<&Claim> = found.as_ref();
+        Some((*claim, found?))
+    });
+    for (table, claim) in always.into_iter().chain(present) {
         let good = is_text(&claim.source, 400);
         let field = format!("evidence.{table}.source");
         check.require(good, field, quoted(&claim.source), || {
             "say in 1 to 400 characters where the numbers come from".into()
         });
     }
+}
+
+/// The revisions to look at one by one; one nameless one where the profile names none.
+fn revisions(profile: &Profile) -> impl Iterator<Item = Option<&str>> {
+    let nameless = profile.revisions.is_empty().then_some(None);
+    let named = profile.revisions.iter().map(|name| Some(name.as_str()));
+    nameless.into_iter().chain(named)
 }
 
 fn has(profile: &Profile, kind: DeviceKind) -> bool {
