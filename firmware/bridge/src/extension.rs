@@ -694,7 +694,7 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if let Some(to) = self.out.get_mut(self.len..end) {
             to.copy_from_slice(bytes);
@@ -702,12 +702,19 @@ impl Writer<'_> {
         }
     }
 
-    fn u8(&mut self, value: u8) {
+    pub(crate) fn u8(&mut self, value: u8) {
         self.bytes(&[value]);
     }
 
-    fn u32(&mut self, value: u32) {
+    pub(crate) fn u32(&mut self, value: u32) {
         self.bytes(&value.to_le_bytes());
+    }
+
+    /// Takes the next `len` bytes to be filled in.
+    pub(crate) fn room(&mut self, len: usize) -> Option<&mut [u8]> {
+        let room = self.out.get_mut(self.len..self.len + len)?;
+        self.len += len;
+        Some(room)
     }
 
     fn point(&mut self, point: SetPoint) {

@@ -6,6 +6,7 @@
 //! * [`frame`], [`answer`] and [`page`] are the codec, used by both ends.
 //! * [`client`] is the host's end: `embedded-hal` I2C and pins over any blocking byte [`client::Exchange`].
 //! * [`extension`] is our own page: guard state, heartbeat lease, limits.
+//! * [`app`] is the controller's end: the application of our own firmware, with the guard inside.
 //!
 //! The crate owns no port and reads no clock; bytes and the time go in, bytes come out. It is `no_std`
 //! and never allocates. `docs/control-protocol.md` has the protocol byte for byte.
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod app;
 pub mod client;
 pub mod extension;
 pub mod frame;

@@ -11,8 +11,8 @@ pub struct Text {
 }
 
 impl Text {
-    /// The longest text kept, in bytes. The longest known message of public firmware has 23.
-    pub const MAX: usize = 48;
+    /// The longest text kept, in bytes. The longest known message of public firmware has 23; our guard gives reasons.
+    pub const MAX: usize = 96;
 
     /// No text.
     pub const EMPTY: Self = Self {
