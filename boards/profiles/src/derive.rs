@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::schema::{
     Active, BridgePin, Control, CurvePoint, Device, Line, PinRole, Profile, SensorChannel,
-    SensorKind,
+    SensorKind, VoltageScope,
 };
 
 /// How far below a sensor's limit throttling begins where `[cooling]` does not say, at least, K.
