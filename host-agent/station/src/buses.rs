@@ -99,6 +99,15 @@ pub trait Buses {
     /// When the controller counts no such fan, or the access failed.
     fn fan_rpm(&mut self, fan: usize) -> Result<u32, BusError>;
 
+    /// Voltage at an ADC channel of the controller, mV, by its place in the profile's list.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such channel, or the access failed.
+    fn converter_mv(&mut self, index: usize) -> Result<u32, BusError> {
+        Err(BusError::Missing(format!("ADC channel {index}")))
+    }
+
     /// The guard on the board, where the controller has one.
     fn board_guard(&mut self) -> Option<&mut dyn BoardGuard> {
         None

@@ -9,6 +9,12 @@ pub mod buses;
 pub mod config;
 pub mod cooling;
 pub mod derate;
+mod layout;
+mod notice;
+mod parts;
+mod psu;
+mod sense;
+mod sequence;
 mod station;
 pub mod status;
 
