@@ -105,7 +105,7 @@ impl Model {
                 offset: 1_156_107_585_000,
                 slope: 76_090_494,
                 unit: 1_000_000_000,
-                min: 15,
+                min: 14,
                 max: 243,
             },
             Self::Apw9 => Curve {

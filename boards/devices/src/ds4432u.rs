@@ -24,11 +24,11 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// Voltage at which the regulator holds its feedback node, in millivolts.
-    pub reference_mv: u16,
+    pub reference_mv: u32,
     /// Resistor from the output to the feedback node, in ohms.
-    pub top_ohm: u16,
+    pub top_ohm: u32,
     /// Resistor from the feedback node to ground, in ohms.
-    pub bottom_ohm: u16,
+    pub bottom_ohm: u32,
     /// Current of the DAC at code 127, in nanoamperes.
     pub full_scale_na: u32,
 }

@@ -131,8 +131,8 @@ impl<I2C: I2c> Emc2101<I2C> {
         let low = self.0.read_u8(EXTERNAL_LOW)?;
         let word = u16::from_be_bytes([high, low]) & 0xFFE0;
         match word >> 5 {
-            CODE_OPEN => Err(Error::DiodeOpen { address }),
             CODE_SHORT => Err(Error::DiodeShort { address }),
+            CODE_OPEN..CODE_SHORT => Err(Error::DiodeOpen { address }),
             _ => Ok(centi_from_q8(word)),
         }
     }
@@ -160,6 +160,6 @@ const FAN_CONFIG_DIRECT: u8 = 0x23;
 const PWM_FINEST: u8 = 0x1F;
 const FULL_DUTY: u8 = 63;
 const TACH_CLOCK_PER_MINUTE: u32 = 5_400_000;
-/// 11-bit codes that the part gives instead of a temperature.
+/// 11-bit codes that the part gives instead of a temperature; those between them are beyond its range.
 const CODE_OPEN: u16 = 0x3F8;
 const CODE_SHORT: u16 = 0x3FF;

@@ -68,18 +68,21 @@ impl<I2C: I2c> Emc2302<I2C> {
     pub fn init(&mut self) -> Result<(), Error<I2C::Error>> {
         Fan::One.block().init(&mut self.0)?;
         Fan::Two.block().init(&mut self.0)?;
-        // Off and on again also ends an earlier alarm, which would hold the fans at full speed.
-        self.0.write_verified(CONFIG, CONFIG_PLAIN)?;
-        self.0.write_verified(CONFIG, CONFIG_WATCHDOG)
+        self.restart_watchdog()
     }
 
-    /// Sets a fan's duty in percent, 0 to 100, and reads it back.
+    /// Sets a fan's duty in percent, 0 to 100, and reads it back. Fans that the watchdog has set to
+    /// full speed are taken back from it.
     ///
     /// # Errors
-    /// More than 100 is [`Error::OutOfRange`]; a duty that is not taken [`Error::ReadBack`], also
-    /// after the watchdog has set the fans to full speed: then [`Emc2302::init`] is needed.
+    /// More than 100 is [`Error::OutOfRange`]; a duty that is not taken [`Error::ReadBack`].
     pub fn set_duty(&mut self, fan: Fan, percent: u8) -> Result<(), Error<I2C::Error>> {
-        fan.block().set_duty(&mut self.0, percent)
+        let result = fan.block().set_duty(&mut self.0, percent);
+        if matches!(result, Err(Error::ReadBack { .. })) && self.watchdog_tripped()? {
+            self.restart_watchdog()?;
+            return fan.block().set_duty(&mut self.0, percent);
+        }
+        result
     }
 
     /// Reads a fan's duty in percent, 0 to 100, rounded down.
@@ -104,6 +107,12 @@ impl<I2C: I2c> Emc2302<I2C> {
     /// Bus errors.
     pub fn watchdog_tripped(&mut self) -> Result<bool, Error<I2C::Error>> {
         Ok(self.0.read_u8(STATUS)? & STATUS_WATCH != 0)
+    }
+
+    /// Off and on again also ends an earlier alarm, which holds the fans at full speed.
+    fn restart_watchdog(&mut self) -> Result<(), Error<I2C::Error>> {
+        self.0.write_verified(CONFIG, CONFIG_PLAIN)?;
+        self.0.write_verified(CONFIG, CONFIG_WATCHDOG)
     }
 }
 

@@ -36,12 +36,12 @@
 //! |---|---|---|
 //! | `eeprom24x` 0.7 | used | embedded-hal 1.0, no delays, checks offsets and pages; reads past the end and the wait for a write are handled here |
 //! | `emc2101` 3.0 | not used | panics on a tachometer count of 0, cuts speeds to 16 bits, gives fault codes as temperatures, sets no ideality, writes a register whenever it is made |
-//! | `tmp451` 0.3 | not used | panics or wraps below 0 °C are its floats cast to `u8`; an open diode is only in a status of its own |
-//! | `tmp1075` 0.2 | not used | sync and async builds exclude each other across a workspace; no check of the die id; floats |
+//! | `tmp451` 0.3 | not used | offsets cannot be negative, as emberOne boards need; temperatures as floats by a range that is a type; an open diode is only in a status of its own |
+//! | `tmp1075` 0.2 | not used | features for sync and async exclude each other, so that one user decides for a whole build; does not check the die id; floats |
 //! | `lm75` 1.0 | not used | sound, but 9 and 11 bits only and floats for a two-byte register |
 //! | `ina260` 0.3 | not used | embedded-hal 0.2; resets the part whenever it is made |
 //! | `tps546` 0.1 | not used | async only, needs a `'static` bus, offers the storing commands, sends 0 for what it cannot encode |
-//! | `port-expander` 0.6 | not used | no FXL6408; its register twin is reset on creation and a wrong id panics |
+//! | `port-expander` 0.6 | not used | no FXL6408; its register twin is set up anew whenever it is made, and a wrong id panics |
 //! | `emc230x` 0.8, `ds4432` | not used | licences (MPL-2.0, AGPL) |
 //!
 //! # Not covered

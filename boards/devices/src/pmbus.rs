@@ -305,7 +305,8 @@ pub(crate) enum Command {
     ClearFaults = 0x03,
     Phase = 0x04,
     VoutMode = 0x20,
-    VoutCommand = 0x21,
+    /// `VOUT_COMMAND`.
+    VoutSetPoint = 0x21,
     VoutMax = 0x24,
     VoutMarginHigh = 0x25,
     VoutMarginLow = 0x26,
@@ -406,15 +407,16 @@ impl<I2C: I2c> Pmbus<I2C> {
         self.0.write_verified(command as u8, value)
     }
 
-    /// Writes a word that has to read back the same.
+    /// Writes a word and fails unless what it then reads is good enough.
     pub(crate) fn write_word(
         &mut self,
         command: Command,
         value: u16,
+        good: impl Fn(u16, u16) -> bool,
     ) -> Result<(), Error<I2C::Error>> {
         self.write_word_blind(command, value)?;
         let read = self.word(command)?;
-        if read == value {
+        if good(value, read) {
             Ok(())
         } else {
             Err(self.read_back(command, value.into(), read.into()))
@@ -456,14 +458,10 @@ impl<I2C: I2c> Pmbus<I2C> {
         wrote: u16,
         milli: i32,
     ) -> Result<(), Error<I2C::Error>> {
-        self.write_word_blind(command, wrote)?;
-        let read = self.word(command)?;
         let tolerance = (milli.unsigned_abs() / 16).max(250);
-        if slinear11::to_milli(read).abs_diff(milli) <= tolerance {
-            Ok(())
-        } else {
-            Err(self.read_back(command, wrote.into(), read.into()))
-        }
+        self.write_word(command, wrote, |_, read| {
+            slinear11::to_milli(read).abs_diff(milli) <= tolerance
+        })
     }
 
     pub(crate) fn read_back(&self, command: Command, wrote: u32, read: u32) -> Error<I2C::Error> {

@@ -35,6 +35,7 @@ impl<I2C: I2c> Tmp451<I2C> {
     /// Bus errors, and [`Error::Implausible`] for a register that holds what it never does.
     pub fn local_centi_c(&mut self) -> Result<i32, Error<I2C::Error>> {
         self.temperature(LOCAL_HIGH, LOCAL_LOW)
+            .map(|(centi, _)| centi)
     }
 
     /// Reads the remote diode's temperature in hundredths of a degree Celsius, with the offset that
@@ -56,9 +57,8 @@ impl<I2C: I2c> Tmp451<I2C> {
         if status & STATUS_OPEN != 0 {
             return Err(Error::DiodeOpen { address });
         }
-        let centi = self.temperature(REMOTE_HIGH, REMOTE_LOW)?;
-        // 127.9375 degrees, or 191.9375 in the extended range.
-        if centi == 12_794 || centi >= 19_194 {
+        let (centi, extended) = self.temperature(REMOTE_HIGH, REMOTE_LOW)?;
+        if centi >= if extended { END_EXTENDED } else { END_STANDARD } {
             return Err(Error::DiodeShort { address });
         }
         Ok(centi)
@@ -83,8 +83,8 @@ impl<I2C: I2c> Tmp451<I2C> {
         self.0.write_verified(OFFSET_LOW, low)
     }
 
-    fn temperature(&mut self, high: u8, low: u8) -> Result<i32, Error<I2C::Error>> {
-        // All bits that make up the range bit's register have a meaning but two.
+    /// Reads a temperature, and whether it is of the extended range.
+    fn temperature(&mut self, high: u8, low: u8) -> Result<(i32, bool), Error<I2C::Error>> {
         let config = self.0.read_u8(CONFIG_READ)?;
         let high_byte = self.0.read_u8(high)?;
         let low_byte = self.0.read_u8(low)?;
@@ -99,7 +99,7 @@ impl<I2C: I2c> Tmp451<I2C> {
         let centi = centi_from_q8(u16::from_be_bytes([high_byte & 0x7F, low_byte]))
             + i32::from(high_byte & 0x80) * 100;
         let extended = config & CONFIG_EXTENDED != 0;
-        Ok(if extended { centi - 6_400 } else { centi })
+        Ok((if extended { centi - 6_400 } else { centi }, extended))
     }
 }
 
@@ -116,3 +116,6 @@ const MANUFACTURER_ID: u8 = 0xFE;
 const MANUFACTURER: u8 = 0x55;
 const STATUS_OPEN: u8 = 0x04;
 const CONFIG_EXTENDED: u8 = 0x04;
+/// The last code of each range, 127.94 and 191.94 degrees.
+const END_STANDARD: i32 = 12_794;
+const END_EXTENDED: i32 = 19_194;

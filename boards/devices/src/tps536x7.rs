@@ -128,7 +128,7 @@ impl<I2C: I2c> Tps536x7<I2C> {
         self.device.write_byte(Command::Mfr20, c.phases - 1)?;
         let max = vid(c.vout_max_mv.into()).unwrap_or(0);
         in_range("greatest output voltage in mV", max.into(), 1, 255)?;
-        self.device.write_word(Command::VoutMax, max.into())?;
+        self.device.write_word(Command::VoutMax, max.into(), same)?;
         if c.model == Model::Tps53667 {
             // No phase disabled, 45 A a phase, input from 6 V.
             self.device.write_byte(Command::Mfr24, 0x00)?;
@@ -161,7 +161,9 @@ impl<I2C: I2c> Tps536x7<I2C> {
         let (min, max) = (self.config.vout_min_mv, self.config.vout_max_mv);
         in_range("output voltage in mV", millivolts, min.into(), max.into())?;
         match vid(millivolts) {
-            Some(code) => self.device.write_word(Command::VoutCommand, code.into()),
+            Some(code) => self
+                .device
+                .write_word(Command::VoutSetPoint, code.into(), same),
             None => in_range("output voltage in mV", millivolts, VID_MIN_MV, VID_MAX_MV),
         }
     }
@@ -171,12 +173,12 @@ impl<I2C: I2c> Tps536x7<I2C> {
     /// # Errors
     /// Bus errors, and [`Error::Implausible`] for more than the part can be set to.
     pub fn set_point_mv(&mut self) -> Result<u32, Error<I2C::Error>> {
-        let word = self.device.driven_word(Command::VoutCommand)?;
+        let word = self.device.driven_word(Command::VoutSetPoint)?;
         match u8::try_from(word) {
             Ok(code) => Ok(vid_to_mv(code)),
             Err(_) => Err(Error::Implausible {
                 address: self.device.0.address,
-                register: Command::VoutCommand as u8,
+                register: Command::VoutSetPoint as u8,
                 value: word.into(),
             }),
         }
@@ -245,6 +247,10 @@ pub fn vid_to_mv(code: u8) -> u32 {
         0 => 0,
         code => VID_MIN_MV + (u32::from(code) - 1) * 5,
     }
+}
+
+fn same(wrote: u16, read: u16) -> bool {
+    wrote == read
 }
 
 const VID_MIN_MV: u32 = 250;

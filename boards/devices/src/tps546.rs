@@ -162,7 +162,8 @@ impl<I2C: I2c> Tps546<I2C> {
         self.device.write_byte(Command::OnOffConfig, ON_OFF_BOTH)?;
         let exponent = self.relative_exponent()?;
 
-        self.device.write_word(Command::StackConfig, c.stack)?;
+        self.device
+            .write_word(Command::StackConfig, c.stack, same)?;
         self.device.write_byte(Command::Mfr20, c.sync)?;
         self.device.write_byte(Command::Phase, c.phase)?;
         self.device
@@ -184,13 +185,14 @@ impl<I2C: I2c> Tps546<I2C> {
         self.device.write_byte(Command::VinOvFaultResponse, 0xB7)?;
 
         // The divider first: it sets what the output registers mean.
-        self.device.write_word(
-            Command::VoutScaleLoop,
-            slinear11::from_milli(c.scale_milli.into()),
-        )?;
+        let scale = slinear11::from_milli(c.scale_milli.into());
+        self.device
+            .write_word(Command::VoutScaleLoop, scale, |wrote, read| {
+                slinear11::to_milli(wrote) == slinear11::to_milli(read)
+            })?;
         let initial = c.vout_initial_mv.unwrap_or(c.vout_min_mv);
         for (command, milli) in [
-            (Command::VoutCommand, initial),
+            (Command::VoutSetPoint, initial),
             (Command::VoutMax, c.vout_max_mv),
             (Command::VoutMin, c.vout_min_mv),
             // Thousandths of the output voltage.
@@ -202,7 +204,10 @@ impl<I2C: I2c> Tps546<I2C> {
             (Command::VoutUvFaultLimit, 750),
         ] {
             let word = self.volts(milli.into(), exponent)?;
-            self.device.write_word(command, word)?;
+            // The part may keep limits in coarser steps than it takes them.
+            self.device.write_word(command, word, |wrote, read| {
+                wrote.abs_diff(read) <= wrote / 32
+            })?;
         }
 
         let amperes = |a: u16| i32::from(a) * 1_000;
@@ -221,7 +226,9 @@ impl<I2C: I2c> Tps546<I2C> {
         self.device.write_byte(Command::TonMaxFaultResponse, 0x3B)?;
         self.device.write_whole(Command::ToffDelay, 0)?;
         self.device.write_whole(Command::ToffFall, 0)?;
-        self.device.write_word(Command::PinDetectOverride, 0xFFFF)?;
+        // Not read back: the bits without a meaning are not known.
+        self.device
+            .write_word_blind(Command::PinDetectOverride, 0xFFFF)?;
 
         self.device
             .write_byte(Command::OnOffConfig, ON_OFF_COMMAND)?;
@@ -238,7 +245,7 @@ impl<I2C: I2c> Tps546<I2C> {
         in_range("output voltage in mV", millivolts, min.into(), max.into())?;
         let exponent = self.relative_exponent()?;
         let word = self.volts(millivolts, exponent)?;
-        self.device.write_word(Command::VoutCommand, word)
+        self.device.write_word(Command::VoutSetPoint, word, same)
     }
 
     /// Output voltage that is set, in millivolts. It is a setting, not a measurement.
@@ -247,7 +254,7 @@ impl<I2C: I2c> Tps546<I2C> {
     /// Bus errors; [`Error::Unsupported`] as for [`Tps546::configure`].
     pub fn set_point_mv(&mut self) -> Result<u32, Error<I2C::Error>> {
         let exponent = self.relative_exponent()?;
-        let word = self.device.driven_word(Command::VoutCommand)?;
+        let word = self.device.driven_word(Command::VoutSetPoint)?;
         Ok(ulinear16::to_milli(word, exponent))
     }
 
@@ -356,6 +363,10 @@ impl<I2C: I2c> Tps546<I2C> {
         let word = |bytes: [u8; 5]| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         Err(self.device.read_back(command, word(bytes), word(read)))
     }
+}
+
+fn same(wrote: u16, read: u16) -> bool {
+    wrote == read
 }
 
 const DEVICE_IDS: [u64; 2] = [0x5449_546D_2441, 0x5449_546D_2462];
