@@ -29,6 +29,7 @@
 //! cores; sub-cores that lack version bits of their own repeat each other's headers; stopping and restarting the hashing
 //! (cores, clock, sweep length) starts the job's versions over. Power, heat and faults are not modelled here.
 
+pub mod board;
 mod chain;
 mod chip;
 mod clock;
