@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bm13xx::ChainPlan;
-use board_profiles::{Profile, ProfileError};
+use board_profiles::{Control, Profile, ProfileError, SensorKind};
 
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -196,4 +196,162 @@ fn a_clock_beyond_the_limits_is_refused_with_the_range() {
         let problem = gamma.check_frequency("frequency_mhz", mhz).unwrap_err();
         assert!(problem.reason.contains("400 to 625 MHz"), "{problem}");
     }
+}
+
+#[test]
+fn every_board_can_be_simulated_with_physics_and_cooled() {
+    for profile in all() {
+        assert!(profile.simulation.physics.is_some(), "{}", profile.name);
+        assert!(profile.bridge.is_some(), "{}", profile.name);
+        assert!(profile.curve.len() >= 2, "{}", profile.name);
+    }
+}
+
+#[test]
+fn every_revision_has_one_core_supply_and_a_temperature_before_power() {
+    for profile in all() {
+        let revisions: Vec<Option<&str>> = profile
+            .revisions
+            .iter()
+            .map(|name| Some(name.as_str()))
+            .chain([None])
+            .collect();
+        for revision in revisions {
+            let parts: Vec<&str> = profile
+                .devices_for(revision)
+                .filter(|device| {
+                    matches!(
+                        device.kind,
+                        board_profiles::DeviceKind::Regulator | board_profiles::DeviceKind::Psu
+                    )
+                })
+                .map(|device| device.part.as_str())
+                .collect();
+            assert_eq!(parts.len(), 1, "{} {revision:?}: {parts:?}", profile.name);
+            let early = profile
+                .devices_for(revision)
+                .flat_map(|device| &device.sensors)
+                .any(|sensor| !sensor.needs_power);
+            assert!(early, "{} {revision:?}", profile.name);
+        }
+    }
+}
+
+#[test]
+fn the_newest_revision_is_meant_where_none_is_named() {
+    let ultra = Profile::builtin("bitaxe-ultra").unwrap();
+    let parts = |revision| -> Vec<String> {
+        let devices = ultra.devices_for(revision);
+        devices.map(|device| device.part.clone()).collect()
+    };
+    assert_eq!(parts(None), ["EMC2101", "TPS546"]);
+    assert_eq!(parts(Some("207")), parts(None));
+    let old = parts(Some("204"));
+    assert_eq!(old, ["EMC2101", "DS4432U", "TPS40305", "INA260"]);
+    assert!(
+        parts(Some("999")).is_empty(),
+        "an unknown revision has what all share"
+    );
+}
+
+#[test]
+fn voltages_follow_the_published_points() {
+    // LuxOS' profiles of the S19k Pro.
+    let s19k = Profile::builtin("s19k-pro").unwrap();
+    for (mhz, mv) in [
+        (340.0, 12_000),
+        (440.0, 12_600),
+        (590.0, 13_500),
+        (690.0, 14_100),
+    ] {
+        assert_eq!(s19k.voltage_for(mhz), mv, "{mhz} MHz");
+    }
+    // Half-way between 12.6 V at 440 MHz and 12.9 V at 490 MHz.
+    assert_eq!(s19k.voltage_for(465.0), 12_750);
+    assert_eq!(s19k.voltage_for(0.0), 12_000);
+    assert_eq!(s19k.voltage_for(2000.0), 14_100);
+    // Lowest voltages with full rate on one Supra.
+    let supra = Profile::builtin("bitaxe-supra").unwrap();
+    for (mhz, mv) in [(400.0, 1125), (450.0, 1150), (525.0, 1175), (575.0, 1200)] {
+        assert_eq!(supra.voltage_for(mhz), mv, "{mhz} MHz");
+    }
+}
+
+#[test]
+fn without_a_curve_the_line_from_lowest_to_default_holds() {
+    let mut gamma = Profile::builtin("bitaxe-gamma").unwrap();
+    gamma.curve.clear();
+    assert_eq!(gamma.voltage_for(400.0), 1000);
+    assert_eq!(gamma.voltage_for(525.0), 1150);
+    assert_eq!(gamma.voltage_for(462.5), 1075);
+    assert_eq!(gamma.voltage_for(f64::NAN), 1150);
+}
+
+#[test]
+fn throttling_begins_below_every_limit() {
+    for profile in all() {
+        for kind in [SensorKind::Chip, SensorKind::Board, SensorKind::Regulator] {
+            match (profile.hot_c(kind), profile.limit_c(kind)) {
+                (Some(hot), Some(limit)) => assert!(hot < limit, "{} {kind:?}", profile.name),
+                (hot, limit) => assert_eq!(hot, limit, "{} {kind:?}", profile.name),
+            }
+        }
+    }
+    let gamma = Profile::builtin("bitaxe-gamma").unwrap();
+    assert_eq!(gamma.hot_c(SensorKind::Chip), Some(68.0));
+    assert_eq!(
+        gamma.hot_c(SensorKind::Regulator),
+        Some(98.0),
+        "7 K below, as for the chip"
+    );
+    assert_eq!(gamma.hot_c(SensorKind::Inlet), None);
+}
+
+#[test]
+fn addresses_and_pins_follow_the_slot() {
+    let s19k = Profile::builtin("s19k-pro").unwrap();
+    let outlet = s19k
+        .devices
+        .iter()
+        .find(|d| d.address == Some(0x4c))
+        .unwrap();
+    let found: Vec<_> = (0..4).map(|slot| outlet.address_in(slot)).collect();
+    assert_eq!(found, [Some(0x4c), Some(0x49), Some(0x4a), None]);
+    let eeprom = s19k
+        .devices
+        .iter()
+        .find(|d| d.address == Some(0x50))
+        .unwrap();
+    assert_eq!(eeprom.address_in(2), Some(0x52));
+    let bridge = s19k.bridge.as_ref().unwrap();
+    assert_eq!(bridge.reset_in(2).pin, 0x20);
+    assert_eq!(bridge.plug_in(1).unwrap().pin, 0x11);
+    let psu: Vec<u8> = bridge.enables_in(2).map(|pin| pin.pin).collect();
+    assert_eq!(psu, [0x50], "one power supply for all");
+    assert_eq!(
+        (bridge.bus_number("i2c0"), bridge.bus_number("psu")),
+        (0, 1)
+    );
+    assert!(!bridge.reset.level(true), "reset is low while it holds");
+}
+
+#[test]
+fn ways_of_control_that_lack_something_are_told_in_words() {
+    let gamma = Profile::builtin("bitaxe-gamma").unwrap();
+    assert_eq!(gamma.control_gap(Control::Bridge), None);
+    let gap = gamma.control_gap(Control::Linux).unwrap();
+    assert!(gap.contains("its profile allows bridge, external"), "{gap}");
+    let s21 = Profile::builtin("s21").unwrap();
+    let gap = s21.control_gap(Control::Linux).unwrap();
+    assert!(
+        gap.contains("the profile of Antminer S21 lacks [linux]"),
+        "{gap}"
+    );
+    let mut s19k = Profile::builtin("s19k-pro").unwrap();
+    assert_eq!(s19k.control_gap(Control::Linux), None);
+    let linux = s19k.linux.as_mut().unwrap();
+    linux.i2c.remove("psu");
+    linux.fans.clear();
+    let gap = s19k.control_gap(Control::Linux).unwrap();
+    assert!(gap.contains("lacks linux.i2c.psu, [[linux.fan]],"), "{gap}");
 }
