@@ -5,6 +5,7 @@
 //! [`Station::tick`], events come out.
 #![forbid(unsafe_code)]
 
+mod bridge_buses;
 pub mod buses;
 pub mod config;
 pub mod cooling;
@@ -18,6 +19,7 @@ mod sequence;
 mod station;
 pub mod status;
 
+pub use bridge_buses::BridgeBuses;
 pub use buses::{BusError, Buses, Line};
 pub use config::{BoardConfig, ConfigError, CoolingOptions, StationConfig};
 pub use cooling::Mode;
