@@ -69,6 +69,7 @@ pub mod lm75;
 pub mod part;
 pub mod pmbus;
 mod registers;
+mod status;
 mod temperature;
 pub mod tmp1075;
 pub mod tmp451;

@@ -192,8 +192,9 @@ impl<I2C: I2c> Tps546<I2C> {
             })?;
         let initial = c.vout_initial_mv.unwrap_or(c.vout_min_mv);
         for (command, milli) in [
-            (Command::VoutSetPoint, initial),
+            // Bounds around the setting: the part holds a setting within those of the moment.
             (Command::VoutMax, c.vout_max_mv),
+            (Command::VoutSetPoint, initial),
             (Command::VoutMin, c.vout_min_mv),
             // Thousandths of the output voltage.
             (Command::VoutOvFaultLimit, 1_250),
