@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use board_simulator::{ChainSpec, Chip, LineNoise, Noise};
+use anyhow::{Context, anyhow};
 use mining::{Difficulty, Partition};
+use station::Status;
 use stratum::Sequence;
 use stratum::transport::Connector;
 use stratum::v1::Session;
@@ -13,19 +13,35 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::board::{self, Report};
+use crate::board::{self, Report, Simulation};
 use crate::clock::Clock;
-use crate::collect::{self, BoardSource, Sources};
-use crate::config::{self, Config};
+use crate::collect::{self, BoardSource, Sources, StationSource};
+use crate::config::{self, Config, Control};
+use crate::control::command::{Controls, StationHandle};
+use crate::control::group::{Group, Reach, groups};
+use crate::control::link::{self, BoardEnd};
+use crate::control;
+use crate::events::EventLog;
+use crate::port::SharedBoard;
+use crate::simulate;
 use crate::state::{BoardStatus, Snapshot};
 use crate::stop::Stopper;
 use crate::upstream;
+
+/// Wishes of people that may wait for a station.
+const REQUESTS: usize = 16;
 
 /// A running agent.
 #[derive(Debug)]
 pub struct Agent {
     /// The state tree.
     pub state: watch::Receiver<Arc<Snapshot>>,
+    /// What happened and why.
+    pub events: EventLog,
+    /// The way to the stations.
+    pub controls: Controls,
+    /// The whole boards that are simulated in this program, by position in the config.
+    pub simulated: Vec<Option<SharedBoard>>,
     tasks: JoinSet<()>,
 }
 
@@ -47,6 +63,7 @@ impl Agent {
     {
         let clock = Clock::start();
         let stop = stopper.watch();
+        let events = EventLog::new(clock);
         let (jobs_in, jobs) = watch::channel(None);
         // Boards find no share before there is a pool: the first sender is a placeholder.
         let (shares_in, shares) = watch::channel(mpsc::channel(1).0);
@@ -61,11 +78,16 @@ impl Agent {
         let (pools_in, pools) = watch::channel(upstream::untried(&sessions));
 
         let mut tasks = JoinSet::new();
+        let simulated = simulated_boards(config, clock)?;
+        let mut stations = Stations::new(config, &simulated, clock)?;
         let mut sources = Vec::new();
         for (index, configured) in config.boards.iter().enumerate() {
             let partition = Partition::new(index as u32, config.boards.len() as u32)?;
-            let board = assemble(index, configured, partition)
-                .with_context(|| format!("board {index} ({})", configured.profile.name))?;
+            let mut board = assemble(index, configured, partition)
+                .with_context(|| named(index, configured))?;
+            if let Some(whole) = &simulated[index] {
+                board.simulation = Some(Simulation::Whole(whole.clone()));
+            }
             let (report_in, report) = watch::channel(Report::default());
             sources.push(BoardSource {
                 fixed: fixed(index, configured, &board),
@@ -75,9 +97,24 @@ impl Agent {
                 jobs: jobs.clone(),
                 shares: shares.clone(),
                 report: report_in,
+                power: stations.board_ends[index].take(),
+                events: events.clone(),
                 stop: stop.clone(),
             };
             tasks.spawn(guarded(board::run(board, links, clock), stopper.clone()));
+        }
+        let (stations, handles) = stations.spawn(&mut tasks, &events, stopper, clock)?;
+        for board in simulated.iter().flatten() {
+            let (mut stop, stopper) = (stop.clone(), stopper.clone());
+            let world = board.clone().run(clock, {
+                let stopper = stopper.clone();
+                async move {
+                    stop.stopped().await;
+                    // A board lives on until nobody may hold its power any more.
+                    stopper.released().await;
+                }
+            });
+            tasks.spawn(guarded(world, stopper));
         }
         let links = upstream::Links {
             jobs: jobs_in,
@@ -90,11 +127,12 @@ impl Agent {
         let sources = Sources {
             name: config.agent.name.clone(),
             boards: sources,
+            stations,
             pools,
         };
         let first = collect::snapshot(&sources, clock.now(), false);
         let (state_in, state) = watch::channel(Arc::new(first));
-        let collector = collect::run(sources, state_in, clock, stop);
+        let collector = collect::run(sources, state_in, clock, stopper.clone());
         tasks.spawn(guarded(collector, stopper.clone()));
         info!(
             boards = config.boards.len(),
@@ -102,7 +140,13 @@ impl Agent {
             backend = sha256d::Engine::best().name(),
             "agent started"
         );
-        Ok(Self { state, tasks })
+        Ok(Self {
+            state,
+            controls: Controls::new(handles, events.clone()),
+            events,
+            simulated,
+            tasks,
+        })
     }
 
     /// Waits until every task has finished after a stop.
@@ -143,11 +187,114 @@ fn session(pool: &config::Pool, seed: u64, sequence: Sequence) -> anyhow::Result
     Session::new(settings, seed, sequence).with_context(|| format!("pool {}", pool.url))
 }
 
+/// Stations before their tasks run.
+struct Stations {
+    /// Stations with the ends of their links, in order.
+    stations: Vec<(Group, station::Station, link::StationEnd)>,
+    /// The boards' ends, by position in the config.
+    board_ends: Vec<Option<BoardEnd>>,
+}
+
+impl Stations {
+    fn new(
+        config: &Config,
+        simulated: &[Option<SharedBoard>],
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let mut board_ends: Vec<_> = config.boards.iter().map(|_| None).collect();
+        let mut stations = Vec::new();
+        for group in groups(config) {
+            let first = group.boards[0];
+            let station = group
+                .station(simulated[first].as_ref(), clock)
+                .with_context(|| named(first, &config.boards[first]))?;
+            let (end, ends) = link::links(group.boards.len(), clock);
+            for (&board, end) in group.boards.iter().zip(ends) {
+                board_ends[board] = Some(end);
+            }
+            stations.push((group, station, end));
+        }
+        Ok(Self {
+            stations,
+            board_ends,
+        })
+    }
+
+    fn spawn(
+        self,
+        tasks: &mut JoinSet<()>,
+        events: &EventLog,
+        stopper: &Stopper,
+        clock: Clock,
+    ) -> anyhow::Result<(Vec<StationSource>, Vec<StationHandle>)> {
+        let (mut sources, mut handles) = (Vec::new(), Vec::new());
+        for (group, station, ends) in self.stations {
+            let (status_in, status) = watch::channel(Arc::new(Status::default()));
+            let (requests, wishes) = mpsc::channel(REQUESTS);
+            sources.push(StationSource {
+                boards: group.boards.clone(),
+                control: match &group.reach {
+                    Reach::Simulated => "sim".to_owned(),
+                    Reach::Port(port) => port.to_string(),
+                    Reach::Linux => "linux".to_owned(),
+                },
+                status,
+            });
+            handles.push(StationHandle {
+                boards: group.boards.clone(),
+                requests,
+            });
+            let links = control::Links {
+                boards: group.boards,
+                ends,
+                requests: wishes,
+                status: status_in,
+                events: events.clone(),
+                stop: stopper.watch(),
+                hold: stopper.hold(),
+            };
+            let run = control::run(station, group.set_point, links, clock);
+            let run = guarded(run, stopper.clone());
+            if group.reach == Reach::Simulated {
+                tasks.spawn(run);
+            } else {
+                // Its hardware blocks, and nothing that this program is busy with may hold it up:
+                // it has a thread and a timer of its own.
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .build()
+                    .context("no timer for a station")?;
+                tasks.spawn_blocking(move || runtime.block_on(run));
+            }
+        }
+        Ok((sources, handles))
+    }
+}
+
+/// The whole boards that this program simulates, by position in the config.
+fn simulated_boards(config: &Config, clock: Clock) -> anyhow::Result<Vec<Option<SharedBoard>>> {
+    let board = |(index, configured): (usize, &config::Board)| {
+        let (Control::Simulated, Some(sim)) = (&configured.control, &configured.sim) else {
+            return Ok(None);
+        };
+        let spec = simulate::board(&configured.profile, sim)
+            .with_context(|| named(index, configured))?;
+        SharedBoard::new(&spec, sim.faults.clone(), clock)
+            .map(Some)
+            .map_err(|error| anyhow!(error).context(named(index, configured)))
+    };
+    config.boards.iter().enumerate().map(board).collect()
+}
+
+fn named(index: usize, board: &config::Board) -> String {
+    format!("board {index} ({})", board.profile.name)
+}
+
 /// Turns config and profile into what the board task needs.
 ///
 /// # Errors
 ///
-/// When the profile's numbers do not make a chain, or the board cannot be simulated.
+/// When the profile's numbers do not make a chain, or the chips cannot be simulated.
 pub fn assemble(
     index: usize,
     board: &config::Board,
@@ -164,7 +311,7 @@ pub fn assemble(
     let simulation = board
         .sim
         .as_ref()
-        .map(|sim| simulation(profile, sim))
+        .map(|sim| simulate::chain(profile, sim).map(Simulation::Bare))
         .transpose()?;
     Ok(board::Board {
         index,
@@ -179,40 +326,20 @@ pub fn assemble(
 /// # Errors
 ///
 /// When the simulator does not know the chip.
-pub fn simulation(
-    profile: &board_profiles::Profile,
-    sim: &config::Sim,
-) -> anyhow::Result<ChainSpec> {
-    let noise = LineNoise {
-        lost: sim.lost_bytes,
-        flipped: sim.flipped_bytes,
-        split: sim.split_bytes,
-    };
-    Ok(ChainSpec {
-        chip: profile.chain.chip.to_string().parse::<Chip>()?,
-        chips: profile.chain.chips,
-        domains: profile.chain.domains,
-        scale_bits: sim.scale_bits,
-        seed: sim.seed,
-        noise: Noise {
-            to_chips: noise,
-            to_host: noise,
-        },
-    })
-}
+pub use crate::simulate::chain as simulation;
 
 fn fixed(index: usize, configured: &config::Board, board: &board::Board) -> BoardStatus {
-    let own_simulation = board.simulation.is_some();
     BoardStatus {
         index,
         profile: configured.profile.name.clone(),
         model: configured.profile.model.clone(),
         chip: configured.profile.chain.chip.to_string(),
         uart: configured.uart.to_string(),
+        control: configured.control.to_string(),
         simulated: configured.is_simulated(),
         scale_bits: board.settings.scale_bits,
         state: "opening".to_owned(),
-        guard: if own_simulation { "simulated" } else { "none" }.to_owned(),
+        guard: "none".to_owned(),
         chips_expected: configured.profile.chain.chips,
         target_mhz: configured.target_mhz(),
         ..BoardStatus::default()

@@ -5,15 +5,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bm13xx::Baud;
-use chain::{Event, Output, Phase, Session, Settings};
+use bm13xx::{Baud, Megahertz};
+use chain::{ChangeError, Event, Output, Phase, Session, Settings};
 use mining::{Job, Share};
+use station::{ChainPhase, ChainReport, Notice, Severity};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
-use crate::port::{Port, SimulatedPort, Uart};
+use crate::control::link::{BoardEnd, Grant};
+use crate::events::EventLog;
+use crate::port::{Port, SharedBoard, SimulatedPort, Uart};
 use crate::stop::Stop;
 
 /// Pause before the first new attempt; doubles up to [`LONGEST_PAUSE`].
@@ -26,6 +29,8 @@ const STABLE: Duration = Duration::from_secs(60);
 const REPORT: Duration = Duration::from_millis(500);
 /// Longest time that winding down may take at exit.
 const WIND_DOWN: Duration = Duration::from_secs(5);
+/// State of a board whose station gives it no power; shown as the station's own state.
+pub const UNPOWERED: &str = "unpowered";
 
 /// One board as configured.
 #[derive(Clone, Debug)]
@@ -36,8 +41,17 @@ pub struct Board {
     pub uart: Uart,
     /// The chain on it.
     pub settings: Settings,
-    /// How to make the board if it is simulated.
-    pub simulation: Option<board_simulator::ChainSpec>,
+    /// What is behind the UART if it is simulated.
+    pub simulation: Option<Simulation>,
+}
+
+/// What stands behind a simulated UART.
+#[derive(Clone, Debug)]
+pub enum Simulation {
+    /// Chips alone, new ones at each start.
+    Bare(board_simulator::ChainSpec),
+    /// A whole board, which its station controls as well.
+    Whole(SharedBoard),
 }
 
 /// What a board publishes about itself.
@@ -64,6 +78,10 @@ pub struct Links {
     pub shares: watch::Receiver<mpsc::Sender<Share>>,
     /// Numbers to whoever watches.
     pub report: watch::Sender<Report>,
+    /// Power, if somebody in this program controls it.
+    pub power: Option<BoardEnd>,
+    /// Where events are noted.
+    pub events: EventLog,
     /// The end of the program.
     pub stop: Stop,
 }
@@ -71,11 +89,23 @@ pub struct Links {
 /// Runs a board until the program stops.
 pub async fn run(board: Board, mut links: Links, clock: Clock) {
     let mut pause = FIRST_PAUSE;
-    loop {
+    // A chain that was stopped for good waits for the next stretch of power.
+    let mut wound_down = None;
+    while let Some(grant) = powered(&mut links, wound_down).await {
         let started = clock.now();
-        let end = attempt(&board, &mut links, clock).await;
+        let end = attempt(&board, grant, &mut links, clock).await;
         let problem = match end {
-            End::Stopped => break,
+            End::Stopped if links.stop.is_stopped() => break,
+            End::Stopped => {
+                wound_down = Some(grant.epoch);
+                continue;
+            }
+            End::PowerGone => {
+                debug!(board = board.index, "power has gone");
+                links.report.send_modify(|report| report.chain = None);
+                pause = FIRST_PAUSE;
+                continue;
+            }
             End::Failed(problem) => problem,
         };
         if links.stop.is_stopped() {
@@ -84,33 +114,118 @@ pub async fn run(board: Board, mut links: Links, clock: Clock) {
         if clock.now().saturating_sub(started) > STABLE {
             pause = FIRST_PAUSE;
         }
-        warn!(board = board.index, uart = %board.uart, "{problem}; next try in {} s", pause.as_secs());
+        links.events.note(
+            &[board.index],
+            failure(&board.uart, &problem, pause),
+        );
         links.report.send_modify(|report| {
             report.state = "failed";
             report.problem = Some(problem);
             report.chain = None;
             report.restarts += 1;
         });
+        links.tell(ChainPhase::Failed);
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = rest(&mut links.power, pause, grant) => {}
             () = links.stop.stopped() => break,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+    links.tell(ChainPhase::Stopped);
     links.report.send_modify(|report| report.state = "stopped");
 }
 
+fn failure(uart: &Uart, problem: &str, pause: Duration) -> Notice {
+    Notice {
+        severity: Severity::Warning,
+        code: "chain-failed".to_owned(),
+        text: format!("{uart}: {problem}; next try in {} s", pause.as_secs()),
+        ..Notice::default()
+    }
+}
+
+/// Waits until the board has power, and not that of the epoch that its chain was stopped in. None
+/// if the program stops first.
+async fn powered(links: &mut Links, wound_down: Option<u64>) -> Option<Grant> {
+    if links.stop.is_stopped() {
+        return None;
+    }
+    if links.power.is_none() {
+        return Some(Grant::default());
+    }
+    let mut told = false;
+    loop {
+        let power = links.power.as_mut()?;
+        let grant = power.grant();
+        if grant.on && !grant.wind_down && Some(grant.epoch) != wound_down {
+            return Some(grant);
+        }
+        if !told {
+            told = true;
+            links.report.send_modify(|report| report.state = UNPOWERED);
+        }
+        let power = links.power.as_mut()?;
+        let phase = match wound_down {
+            Some(epoch) if grant.on && epoch == grant.epoch => ChainPhase::Stopped,
+            _ => ChainPhase::None,
+        };
+        power.report(ChainReport {
+            phase,
+            ..ChainReport::default()
+        });
+        tokio::select! {
+            () = power.changed() => {}
+            () = tokio::time::sleep(REPORT) => {}
+            () = links.stop.stopped() => return None,
+        }
+    }
+}
+
+impl Links {
+    /// Tells the station of a phase without a running chain.
+    fn tell(&self, phase: ChainPhase) {
+        if let Some(power) = &self.power {
+            power.report(ChainReport {
+                phase,
+                ..ChainReport::default()
+            });
+        }
+    }
+}
+
+/// Rests for a pause, or until power changes.
+async fn rest(power: &mut Option<BoardEnd>, pause: Duration, grant: Grant) {
+    let rested = tokio::time::sleep(pause);
+    let Some(power) = power else {
+        return rested.await;
+    };
+    tokio::pin!(rested);
+    while power.grant().on && power.grant().epoch == grant.epoch {
+        power.beat();
+        tokio::select! {
+            () = &mut rested => return,
+            () = power.changed() => {}
+            () = tokio::time::sleep(REPORT) => {}
+        }
+    }
+}
+
 enum End {
+    /// Wound down in order.
     Stopped,
+    /// The station has withdrawn power, or given it anew.
+    PowerGone,
     Failed(String),
 }
 
-async fn attempt(board: &Board, links: &mut Links, clock: Clock) -> End {
+async fn attempt(board: &Board, grant: Grant, links: &mut Links, clock: Clock) -> End {
     links.report.send_modify(|report| report.state = "opening");
+    links.tell(ChainPhase::Starting);
     let port = match &board.simulation {
-        Some(spec) => SimulatedPort::new(spec, clock, Baud::RESET.get())
+        Some(Simulation::Bare(spec)) => SimulatedPort::new(spec, clock, Baud::RESET.get())
             .map(|port| Port::Simulated(Box::new(port)))
             .map_err(|error| format!("this board cannot be simulated: {error}")),
+        Some(Simulation::Whole(shared)) => Ok(Port::Whole(shared.uart(Baud::RESET.get()))),
         None => Port::open(&board.uart, Baud::RESET.get())
             .await
             .map_err(|error| error.to_string()),
@@ -119,13 +234,19 @@ async fn attempt(board: &Board, links: &mut Links, clock: Clock) -> End {
         Ok(port) => port,
         Err(problem) => return End::Failed(problem),
     };
-    let session = match Session::new(board.settings.clone(), clock.now()) {
+    let mut settings = board.settings.clone();
+    if links.power.is_some() {
+        settings.chain.target = Megahertz::new(grant.mhz);
+    }
+    let session = match Session::new(settings, clock.now()) {
         Ok(session) => session,
         Err(error) => return End::Failed(format!("this chain cannot be driven: {error}")),
     };
     let mut shell = Shell {
         index: board.index,
         session,
+        grant,
+        asked_mhz: grant.mhz,
         warnings: Vec::new(),
         failure: None,
     };
@@ -142,6 +263,9 @@ async fn attempt(board: &Board, links: &mut Links, clock: Clock) -> End {
 struct Shell {
     index: usize,
     session: Session,
+    grant: Grant,
+    /// The clock that the session was last asked for, MHz.
+    asked_mhz: f64,
     warnings: Vec<String>,
     failure: Option<String>,
 }
@@ -158,7 +282,7 @@ impl Shell {
         }
         self.session.handle_timeout(clock.now());
         loop {
-            self.handle_events(links);
+            self.handle_events(links, clock.now());
             while let Some(output) = self.session.poll_output() {
                 match output {
                     Output::Write(bytes) => port.write(&bytes).await?,
@@ -169,6 +293,9 @@ impl Shell {
                 }
             }
             let now = clock.now();
+            if !self.has_power(links) {
+                return Ok(End::PowerGone);
+            }
             match self.session.phase() {
                 Phase::Failed => {
                     let failure = self.failure.take();
@@ -178,6 +305,12 @@ impl Shell {
                 _ if stop_by.is_some_and(|by| now >= by) => return Ok(End::Stopped),
                 _ => {}
             }
+            if stop_by.is_none() && self.is_to_wind_down(links) {
+                stop_by = Some(now + WIND_DOWN);
+                self.session.stop(now);
+                continue;
+            }
+            self.follow_clock(links, now);
             if now >= report_due {
                 self.report(links, now);
                 report_due = now + REPORT;
@@ -204,12 +337,41 @@ impl Shell {
                 count = port.read(&mut buffer) => {
                     self.session.handle_bytes(clock.now(), &buffer[..count?]);
                 }
+                () = changed(&mut links.power) => {}
                 () = clock.sleep_until(wake) => self.session.handle_timeout(clock.now()),
             }
         }
     }
 
-    fn handle_events(&mut self, links: &Links) {
+    /// Whether the power that this session was started with is still there.
+    fn has_power(&self, links: &Links) -> bool {
+        links.power.as_ref().is_none_or(|power| {
+            let grant = power.grant();
+            grant.on && grant.epoch == self.grant.epoch
+        })
+    }
+
+    fn is_to_wind_down(&self, links: &Links) -> bool {
+        let wish = |power: &BoardEnd| power.grant().wind_down;
+        links.power.as_ref().is_some_and(wish)
+    }
+
+    /// Asks for the station's clock as soon as the session can change it.
+    fn follow_clock(&mut self, links: &Links, now: Duration) {
+        let Some(power) = &links.power else { return };
+        let mhz = power.grant().mhz;
+        if mhz == self.asked_mhz {
+            return;
+        }
+        match self.session.set_frequency(now, Megahertz::new(mhz)) {
+            Err(ChangeError::Busy) => return,
+            Ok(()) => debug!(board = self.index, mhz, "clock"),
+            Err(error) => warn!(board = self.index, mhz, "the clock stays: {error}"),
+        }
+        self.asked_mhz = mhz;
+    }
+
+    fn handle_events(&mut self, links: &Links, now: Duration) {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Share(share) => {
@@ -232,6 +394,8 @@ impl Shell {
                 }
                 Event::Phase(phase) => {
                     info!(board = self.index, state = word(phase), "board");
+                    let status = self.session.status(now);
+                    self.tell(links, &status);
                     links
                         .report
                         .send_modify(|report| report.state = word(phase));
@@ -248,13 +412,45 @@ impl Shell {
         }
     }
 
+    fn tell(&self, links: &Links, status: &chain::Status) {
+        if let Some(power) = &links.power {
+            power.report(ChainReport {
+                phase: chain_phase(status.phase),
+                clock_mhz: status.clock.get(),
+                chips: status.found,
+            });
+        }
+    }
+
     fn report(&self, links: &Links, now: Duration) {
         let status = self.session.status(now);
+        self.tell(links, &status);
         links.report.send_modify(|report| {
             report.state = word(status.phase);
             report.problem = (!self.warnings.is_empty()).then(|| self.warnings.join("; "));
             report.chain = Some(status);
         });
+    }
+}
+
+/// Waits for word from the station, if there is one.
+async fn changed(power: &mut Option<BoardEnd>) {
+    match power {
+        Some(power) => power.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A phase as the station wants it.
+fn chain_phase(phase: Phase) -> ChainPhase {
+    match phase {
+        Phase::Discovering | Phase::BringingUp | Phase::Ramping | Phase::Verifying => {
+            ChainPhase::Starting
+        }
+        Phase::Idle | Phase::Mining => ChainPhase::Running,
+        Phase::Stopping => ChainPhase::Stopping,
+        Phase::Stopped => ChainPhase::Stopped,
+        Phase::Failed => ChainPhase::Failed,
     }
 }
 

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chain::Status;
+use station::Phase as StationPhase;
+use station::status::GuardLocation;
 use tokio::sync::watch;
 
-use crate::board::Report;
+use crate::board::{Report, UNPOWERED};
 use crate::clock::Clock;
 use crate::state::{
     BoardStatus, ChipStatus, MinerStatus, NonceCounters, PoolStatus, Rate, Rates, Snapshot,
-    SystemInfo,
+    StationStatus, SystemInfo,
 };
-use crate::stop::Stop;
+use crate::stop::Stopper;
 
 /// Time between two snapshots.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -26,6 +28,17 @@ pub struct BoardSource {
     pub report: watch::Receiver<Report>,
 }
 
+/// A station and its boards.
+#[derive(Debug)]
+pub struct StationSource {
+    /// Its boards, by position in the config.
+    pub boards: Vec<usize>,
+    /// How it is reached, as in the config.
+    pub control: String,
+    /// The control task's word.
+    pub status: watch::Receiver<Arc<station::Status>>,
+}
+
 /// Everything that the collector reads.
 #[derive(Debug)]
 pub struct Sources {
@@ -33,24 +46,35 @@ pub struct Sources {
     pub name: String,
     /// Boards in config order.
     pub boards: Vec<BoardSource>,
+    /// Stations in the order of their first boards.
+    pub stations: Vec<StationSource>,
     /// All pools, kept by the upstream task.
     pub pools: watch::Receiver<Vec<PoolStatus>>,
 }
 
-/// Publishes snapshots until the program stops, and one last when it does.
+/// Publishes snapshots until the program stops and nobody holds power any more, and one last then.
 pub async fn run(
     sources: Sources,
     state: watch::Sender<Arc<Snapshot>>,
     clock: Clock,
-    mut stop: Stop,
+    stopper: Stopper,
 ) {
+    let mut stop = stopper.watch();
+    let mut end = stop.clone();
+    let end = async move {
+        end.stopped().await;
+        stopper.released().await;
+    };
+    tokio::pin!(end);
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut stopping = false;
     loop {
-        state.send_replace(Arc::new(snapshot(&sources, clock.now(), stop.is_stopped())));
+        state.send_replace(Arc::new(snapshot(&sources, clock.now(), stopping)));
         tokio::select! {
+            () = &mut end => break,
+            () = stop.stopped(), if !stopping => stopping = true,
             _ = ticks.tick() => {}
-            () = stop.stopped() => break,
         }
     }
     state.send_replace(Arc::new(snapshot(&sources, clock.now(), true)));
@@ -90,8 +114,25 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
             );
             miner.best_difficulty = miner.best_difficulty.max(status.best_difficulty);
         }
-        add(&mut miner, &board);
         boards.push(board);
+    }
+    let mut stations = Vec::with_capacity(sources.stations.len());
+    for (index, source) in sources.stations.iter().enumerate() {
+        let status = source.status.borrow().clone();
+        for board in &source.boards {
+            if let Some(board) = boards.get_mut(*board) {
+                under(board, index, &status);
+            }
+        }
+        stations.push(StationStatus {
+            index,
+            boards: source.boards.clone(),
+            control: source.control.clone(),
+            status: status.as_ref().clone(),
+        });
+    }
+    for board in &boards {
+        add(&mut miner, board);
     }
     let pools = sources.pools.borrow().clone();
     miner.accepted = pools.iter().map(|pool| pool.accepted).sum();
@@ -107,8 +148,35 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         },
         miner,
         boards,
+        stations,
         chips,
         pools,
+    }
+}
+
+/// What the station of a board adds to its status.
+fn under(board: &mut BoardStatus, index: usize, station: &station::Status) {
+    board.station = Some(index);
+    board.guard = match station.guard.location {
+        GuardLocation::Agent => "agent",
+        GuardLocation::Board => "board",
+    }
+    .to_owned();
+    let fault = station.guard.fault.as_ref();
+    if board.state == UNPOWERED {
+        board.state = match station.phase {
+            StationPhase::Off => "off",
+            StationPhase::Identifying | StationPhase::Checking => "checking",
+            StationPhase::PoweringUp => "powering",
+            StationPhase::Running => "starting",
+            StationPhase::WindingDown => "stopping",
+            StationPhase::Held if fault.is_some_and(|fault| fault.latched) => "latched",
+            StationPhase::Held => "held",
+        }
+        .to_owned();
+        if let Some(fault) = fault {
+            board.problem = Some(format!("{}: {}; {}", fault.code, fault.what, fault.advice));
+        }
     }
 }
 
@@ -164,7 +232,7 @@ fn state_of(boards: &[BoardStatus], pools: &[PoolStatus], stopping: bool) -> &'s
         "stopping"
     } else if mining == boards.len() && mining > 0 {
         "mining"
-    } else if mining > 0 || count("failed") > 0 {
+    } else if mining > 0 || ["failed", "held", "latched"].iter().any(|state| count(state) > 0) {
         "degraded"
     } else if count("idle") > 0 && pools.iter().all(|pool| pool.state != "mining") {
         "waiting for a pool"

@@ -68,8 +68,12 @@ pub fn start_logging(to: LogTo<'_>, default: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Longest time that cutting power may take when somebody is in a hurry.
+const HURRY: Duration = Duration::from_secs(3);
+
 /// Turns the switch on SIGINT, SIGTERM and SIGHUP, so that a lost terminal does not leave boards
-/// hashing; a second signal ends the program at once.
+/// hashing. A second signal cuts power without winding down and ends the program; a third does not
+/// even wait for that.
 ///
 /// # Errors
 ///
@@ -80,18 +84,26 @@ pub fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
-        for round in 0.. {
+        let mut signal = async || {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 _ = hangup.recv() => {}
             }
-            if round > 0 {
-                std::process::exit(130);
+        };
+        signal().await;
+        stopper.stop();
+        tracing::info!("stopping; once more cuts power at once");
+        signal().await;
+        stopper.hurry();
+        tokio::select! {
+            () = stopper.released() => {}
+            () = tokio::time::sleep(HURRY) => {
+                tracing::error!("power could not be cut in time; switch the boards off by hand");
             }
-            stopper.stop();
-            tracing::info!("stopping; once more ends at once");
+            () = signal() => {}
         }
+        std::process::exit(130);
     });
     Ok(())
 }

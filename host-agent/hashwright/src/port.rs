@@ -6,6 +6,7 @@
 mod powered;
 mod pty;
 pub mod serve;
+mod shared;
 mod simulated;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
 
 pub use pty::Pty;
+pub use shared::{SharedBoard, UartEnd};
 pub use simulated::SimulatedPort;
 
 /// A write that takes longer than this means that the other end has hung: the longest frame
@@ -97,6 +99,26 @@ pub struct OpenError {
     pub advice: &'static str,
 }
 
+impl OpenError {
+    pub(crate) fn new(uart: &Uart, error: &io::Error) -> Self {
+        Self {
+            uart: uart.to_string(),
+            reason: describe(error),
+            advice: advice(uart, error),
+        }
+    }
+
+    /// What the serial library says of a path that exists.
+    pub(crate) fn of_serial(uart: &Uart, error: tokio_serial::Error) -> Self {
+        let error = match error.kind {
+            // This is how it says that somebody has it.
+            tokio_serial::ErrorKind::NoDevice => io::Error::from(io::ErrorKind::ResourceBusy),
+            _ => io::Error::from(error),
+        };
+        Self::new(uart, &error)
+    }
+}
+
 /// An open byte stream to one board.
 #[derive(Debug)]
 pub enum Port {
@@ -106,8 +128,10 @@ pub enum Port {
     Tcp(TcpStream),
     /// A serial server on a unix socket.
     Unix(UnixStream),
-    /// A simulated board.
+    /// Simulated chips alone.
     Simulated(Box<SimulatedPort>),
+    /// The serial line of a whole simulated board.
+    Whole(UartEnd),
 }
 
 impl Port {
@@ -118,11 +142,7 @@ impl Port {
     /// When the device or server cannot be reached, with the path, the reason and what to try.
     /// [`Uart::Simulated`] is not opened here: a simulated board is made from its profile.
     pub async fn open(uart: &Uart, baud: u32) -> Result<Self, OpenError> {
-        let fail = |error: &io::Error| OpenError {
-            uart: uart.to_string(),
-            reason: describe(error),
-            advice: advice(uart, error),
-        };
+        let fail = |error: &io::Error| OpenError::new(uart, error);
         match uart {
             Uart::Simulated => Err(OpenError {
                 uart: uart.to_string(),
@@ -142,16 +162,7 @@ impl Port {
                         let _ = port.clear(tokio_serial::ClearBuffer::All);
                         Self::Serial(Box::new(port))
                     })
-                    .map_err(|error| {
-                        // The path exists, so this is how the library says that somebody has it.
-                        let error = match error.kind {
-                            tokio_serial::ErrorKind::NoDevice => {
-                                io::Error::from(io::ErrorKind::ResourceBusy)
-                            }
-                            _ => io::Error::from(error),
-                        };
-                        fail(&error)
-                    })
+                    .map_err(|error| OpenError::of_serial(uart, error))
             }
             Uart::Tcp(address) => {
                 let stream = tokio::time::timeout(WRITE_LIMIT, TcpStream::connect(address))
@@ -179,6 +190,7 @@ impl Port {
             Self::Tcp(stream) => stream.read(buffer).await?,
             Self::Unix(stream) => stream.read(buffer).await?,
             Self::Simulated(board) => return Ok(board.read(buffer).await),
+            Self::Whole(board) => return Ok(board.read(buffer).await),
         };
         if count == 0 {
             return Err(io::Error::new(
@@ -201,6 +213,10 @@ impl Port {
                 Self::Tcp(stream) => stream.write_all(bytes).await,
                 Self::Unix(stream) => stream.write_all(bytes).await,
                 Self::Simulated(board) => {
+                    board.write(bytes);
+                    Ok(())
+                }
+                Self::Whole(board) => {
                     board.write(bytes);
                     Ok(())
                 }
@@ -234,6 +250,10 @@ impl Port {
             }
             Self::Tcp(_) | Self::Unix(_) => Ok(()),
             Self::Simulated(board) => {
+                board.set_baud(baud);
+                Ok(())
+            }
+            Self::Whole(board) => {
                 board.set_baud(baud);
                 Ok(())
             }

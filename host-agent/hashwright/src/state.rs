@@ -95,12 +95,19 @@ pub struct BoardStatus {
     pub simulated: bool,
     /// Scale 2^-k of a simulated board's work; 0 for real boards.
     pub scale_bits: u8,
-    /// `opening`, `starting`, `ramping`, `verifying`, `idle`, `mining`, `stopping`, `stopped`, `failed`.
+    /// `off`, `checking`, `powering`, `opening`, `starting`, `ramping`, `verifying`, `idle`, `mining`,
+    /// `stopping`, `stopped`, `failed`; `held` while the guard holds power back, `latched` until a
+    /// person clears its fault.
     pub state: String,
     /// Last problem and what to do, if any.
     pub problem: Option<String>,
-    /// Whether something guards the board's power and heat: `none`, `board`, `agent`, `simulated`.
+    /// What guards the board's power and heat: `board` for a guard on its controller, `agent` for the
+    /// agent's alone, which cannot help if this computer hangs, or `none`.
     pub guard: String,
+    /// Who controls power and fans, as in the config.
+    pub control: String,
+    /// Its station, by position in [`Snapshot::stations`]; none if nobody in this program controls it.
+    pub station: Option<usize>,
     /// Chips found on the chain.
     pub chips_found: u16,
     /// Chips that the profile expects.
@@ -125,6 +132,19 @@ pub struct BoardStatus {
     pub crc_errors: u64,
     /// Times that the board was started again after a failure.
     pub restarts: u64,
+}
+
+/// Power, heat and fans of boards that are switched together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StationStatus {
+    /// Position among the stations, from 0.
+    pub index: usize,
+    /// Its boards, by position in the config; the status counts them in this order.
+    pub boards: Vec<usize>,
+    /// How it is reached: a port, `linux` or `sim`.
+    pub control: String,
+    /// What it says.
+    pub status: station::Status,
 }
 
 /// One chip of a board.
@@ -217,6 +237,8 @@ pub struct Snapshot {
     pub miner: MinerStatus,
     /// Boards in config order.
     pub boards: Vec<BoardStatus>,
+    /// Stations in the order of their first boards.
+    pub stations: Vec<StationStatus>,
     /// Chips of all boards, in chain order.
     pub chips: Vec<ChipStatus>,
     /// Pools in config order.

@@ -103,6 +103,10 @@ pub struct Board {
     pub control: Control,
     /// Serial number for reports.
     pub serial: Option<String>,
+    /// Its revision, one of the profile's; else the newest.
+    pub revision: Option<String>,
+    /// Its place in the machine, from 0; else by serial line or order.
+    pub slot: Option<u8>,
     /// Clock to mine at, MHz, within the profile's limits; else the profile's default.
     pub frequency_mhz: Option<f64>,
     /// Core voltage to mine at, mV in the profile's scope and within its limits; else the profile's
@@ -126,6 +130,8 @@ impl Board {
             uart: Uart::Simulated,
             control: Control::Simulated,
             serial: None,
+            revision: None,
+            slot: None,
             frequency_mhz: None,
             voltage_mv: None,
             served_scale_bits: 0,

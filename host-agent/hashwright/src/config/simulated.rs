@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use board_profiles::Profile;
+use board_simulator::board::{BoardError, Controller, Fault};
 
 use super::reader::Section;
 
@@ -26,7 +27,7 @@ pub struct Sim {
     /// How good its chips are.
     pub quality: Quality,
     /// Firmware of its board controller; else what such boards usually have.
-    pub controller: Option<String>,
+    pub controller: Option<Controller>,
     /// What goes wrong.
     pub faults: Vec<PlannedFault>,
 }
@@ -44,10 +45,10 @@ pub enum Quality {
 }
 
 /// A fault of a simulated board with its time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlannedFault {
-    /// Name as the simulator knows it, with its argument if it takes one.
-    pub fault: String,
+    /// What goes wrong.
+    pub fault: Fault,
     /// Time after the board's start.
     pub at: Duration,
 }
@@ -105,11 +106,11 @@ impl FromStr for PlannedFault {
             _ => return Err(wrong()),
         };
         let at = number.parse::<u32>().map_err(|_| wrong())?;
-        if fault.is_empty() {
-            return Err(wrong());
-        }
+        let fault = fault
+            .parse()
+            .map_err(|error: BoardError| error.to_string())?;
         Ok(Self {
-            fault: fault.to_owned(),
+            fault,
             at: Duration::from_millis(u64::from(at) * ms),
         })
     }
@@ -147,7 +148,7 @@ pub(super) fn read(section: Option<&Section<'_>>, seed: u64, profile: &Profile) 
     if let Some(quality) = section.parsed("quality") {
         sim.quality = quality;
     }
-    sim.controller = section.text("controller").map(str::to_owned);
+    sim.controller = section.parsed("controller");
     let faults = section.texts("faults").unwrap_or_default();
     if faults.len() > MAX_FAULTS {
         let message = format!("{} are too many; at most {MAX_FAULTS}", faults.len());

@@ -169,6 +169,13 @@ impl<'r> Tables<'r> {
             }
             serial.to_owned()
         });
+        let revision = section.text("revision");
+        if let (Some(profile), Some(revision)) = (&profile, revision)
+            && !profile.revisions.iter().any(|known| known == revision)
+        {
+            section.bad("revision", unknown_revision(profile, revision));
+        }
+        let slot = section.integer("slot", 0..=15);
         let frequency_mhz = section.number("frequency_mhz", 0.0..=10_000.0);
         if let (Some(profile), Some(mhz)) = (&profile, frequency_mhz)
             && let Err(problem) = profile.check_frequency("frequency_mhz", mhz)
@@ -202,6 +209,8 @@ impl<'r> Tables<'r> {
             uart: uart?,
             control: control?,
             serial,
+            revision: revision.map(str::to_owned),
+            slot: slot.and_then(|slot| u8::try_from(slot).ok()),
             frequency_mhz,
             voltage_mv,
             served_scale_bits: served_scale_bits
@@ -271,7 +280,7 @@ fn control(
     simulated: bool,
     profile: Option<&Profile>,
 ) -> Option<Control> {
-    let can = |way| profile.is_none_or(|profile| profile.control.contains(&way));
+    let gap = |way| profile.and_then(|profile| profile.control_gap(way));
     let message = match (simulated, wanted) {
         (true, None | Some("sim")) => return Some(Control::Simulated),
         (_, Some("external")) => return Some(Control::External),
@@ -287,17 +296,15 @@ fn control(
                 .to_owned()
         }
         (false, Some("sim")) => "\"sim\" is only for boards with uart = \"sim\"".to_owned(),
-        (false, Some("linux")) if can(board_profiles::Control::Linux) => {
-            return Some(Control::Linux);
-        }
-        (false, Some("linux")) => {
-            "this board is not controlled from Linux directly; write the control port of its \
-             controller, or \"external\" if something else guards it"
-                .to_owned()
-        }
+        (false, Some("linux")) => match gap(board_profiles::Control::Linux) {
+            None => return Some(Control::Linux),
+            Some(why) => why,
+        },
         (false, Some(other)) => match other.parse::<Uart>() {
-            Ok(port) if can(board_profiles::Control::Bridge) => return Some(Control::Port(port)),
-            Ok(_) => "boards of this profile have no controller with a control port".to_owned(),
+            Ok(port) => match gap(board_profiles::Control::Bridge) {
+                None => return Some(Control::Port(port)),
+                Some(why) => why,
+            },
             Err(_) => format!(
                 "\"{other}\" is not known; write a control port such as /dev/ttyACM0 (also \
                  tcp:HOST:PORT and unix:/path), \"linux\" or \"external\""
@@ -306,6 +313,17 @@ fn control(
     };
     section.bad("control", message);
     None
+}
+
+fn unknown_revision(profile: &Profile, revision: &str) -> String {
+    match &profile.revisions[..] {
+        [] => format!("the profile of {} knows no revisions; leave it out", profile.model),
+        known => format!(
+            "\"{revision}\" is not known; the profile of {} knows {}",
+            profile.model,
+            known.join(", ")
+        ),
+    }
 }
 
 fn check_voltage(section: &Section<'_>, profile: &Profile, mv: u32) {

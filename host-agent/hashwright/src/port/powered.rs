@@ -31,9 +31,9 @@ impl Powered {
     }
 
     /// The chain's time for a call at this moment; not more than a slice after what is due in it.
-    pub(super) fn now(&mut self, chain: &VirtualChain) -> Duration {
+    pub(super) fn now(&mut self, next_event: Option<Duration>) -> Duration {
         let now = self.clock.now().saturating_sub(self.zero);
-        let Some(due) = chain.next_event() else {
+        let Some(due) = next_event else {
             return now;
         };
         let behind = now.saturating_sub(due);
@@ -51,6 +51,11 @@ impl Powered {
             return due;
         }
         due + SLICE
+    }
+
+    /// A moment of the chain, as the agent's clock has it.
+    pub(super) fn agents_time(&self, moment: Duration) -> Duration {
+        moment + self.zero
     }
 
     /// Waits until the chain has something to do.

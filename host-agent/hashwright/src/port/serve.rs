@@ -213,7 +213,7 @@ async fn carry(
     let mut buffer = [0; 4096];
     let mut out = Vec::new();
     loop {
-        let now = powered.now(chain);
+        let now = powered.now(chain.next_event());
         chain.take_output(now, &mut out);
         if !out.is_empty() {
             tap.chips_wrote(&out);
@@ -225,7 +225,7 @@ async fn carry(
             count = side.read(&mut buffer) => {
                 let bytes = &buffer[..count?];
                 tap.host_wrote(bytes);
-                let now = powered.now(chain);
+                let now = powered.now(chain.next_event());
                 chain.advance(now);
                 chain.set_host_baud(side.baud());
                 chain.receive(now, bytes);

@@ -33,7 +33,7 @@ impl SimulatedPort {
     /// Waits for bytes from the chips. Cancelling it loses nothing.
     pub async fn read(&mut self, buffer: &mut [u8]) -> usize {
         loop {
-            let now = self.powered.now(&self.chain);
+            let now = self.powered.now(self.chain.next_event());
             self.chain.take_output(now, &mut self.pending);
             if !self.pending.is_empty() {
                 let count = self.pending.len().min(buffer.len());
@@ -47,13 +47,13 @@ impl SimulatedPort {
 
     /// Puts bytes on the line to the chips.
     pub fn write(&mut self, bytes: &[u8]) {
-        let now = self.powered.now(&self.chain);
+        let now = self.powered.now(self.chain.next_event());
         self.chain.receive(now, bytes);
     }
 
     /// Changes the rate of our side, baud.
     pub fn set_baud(&mut self, baud: u32) {
-        let now = self.powered.now(&self.chain);
+        let now = self.powered.now(self.chain.next_event());
         self.chain.advance(now);
         self.chain.set_host_baud(HostBaud::Rate(baud));
     }

@@ -1,0 +1,152 @@
+//! The way from people to stations. Whoever asks waits for the answer; every wish and its outcome is
+//! an entry of the event log.
+
+use std::sync::Arc;
+
+use station::{Command, Mode, Notice, Refused, Severity};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Request;
+use crate::events::EventLog;
+
+/// A station as people address it.
+#[derive(Clone, Debug)]
+pub struct StationHandle {
+    /// Its boards, by position in the config.
+    pub boards: Vec<usize>,
+    /// The way to its task.
+    pub requests: mpsc::Sender<Request>,
+}
+
+/// All stations. Clones address the same.
+#[derive(Clone, Debug)]
+pub struct Controls {
+    stations: Arc<[StationHandle]>,
+    events: EventLog,
+}
+
+/// Why a wish was not granted.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Denied {
+    /// No such board, or nobody in this program controls it.
+    #[error("board {board} is not controlled by this agent; it controls {}", told(.controlled))]
+    NotControlled {
+        /// The board asked for.
+        board: usize,
+        /// Boards that are controlled.
+        controlled: Vec<usize>,
+    },
+    /// There is no station at all.
+    #[error("this agent controls no board: all have control = \"external\"")]
+    NoStation,
+    /// The station refused.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The agent is stopping, or the station is stuck.
+    #[error("the station of the board does not answer; the agent may be stopping")]
+    Gone,
+}
+
+impl Controls {
+    /// The way to these stations.
+    #[must_use]
+    pub fn new(stations: Vec<StationHandle>, events: EventLog) -> Self {
+        Self {
+            stations: stations.into(),
+            events,
+        }
+    }
+
+    /// Changes the way that fans are run, of the station with this board or of all.
+    ///
+    /// # Errors
+    ///
+    /// See [`Denied`]; stations before the one that refused have changed.
+    pub async fn set_cooling(&self, board: Option<usize>, mode: Mode) -> Result<(), Denied> {
+        let told = match mode {
+            Mode::Auto => "cooling set to automatic".to_owned(),
+            Mode::Manual { percent } => format!("cooling set to manual, {percent} %"),
+            Mode::Immersion { confirmed: true } => "cooling set to immersion, confirmed".to_owned(),
+            Mode::Immersion { confirmed: false } => "cooling set to immersion".to_owned(),
+        };
+        self.ask(board, &told, &Command::Cooling(mode)).await
+    }
+
+    /// Changes the temperature to hold, °C, of the station with this board or of all.
+    ///
+    /// # Errors
+    ///
+    /// See [`Denied`].
+    pub async fn set_target(&self, board: Option<usize>, celsius: f64) -> Result<(), Denied> {
+        let told = format!("cooling target set to {celsius} °C");
+        self.ask(board, &told, &Command::Target(celsius)).await
+    }
+
+    /// Clears the latched fault of the station with this board; `code` repeats its name.
+    ///
+    /// # Errors
+    ///
+    /// See [`Denied`].
+    pub async fn clear_fault(&self, board: usize, code: String) -> Result<(), Denied> {
+        let told = format!("fault {} cleared", crate::format::plain(&code, 40));
+        let command = Command::ClearFault(code);
+        self.ask(Some(board), &told, &command).await
+    }
+
+    async fn ask(&self, board: Option<usize>, told: &str, command: &Command) -> Result<(), Denied> {
+        let wanted: Vec<_> = match board {
+            Some(board) => {
+                let has = |station: &&StationHandle| station.boards.contains(&board);
+                let found = self.stations.iter().find(has);
+                let controlled = self.stations.iter().flat_map(|s| s.boards.clone());
+                vec![found.ok_or_else(|| Denied::NotControlled {
+                    board,
+                    controlled: controlled.collect(),
+                })?]
+            }
+            None => self.stations.iter().collect(),
+        };
+        if wanted.is_empty() {
+            return Err(Denied::NoStation);
+        }
+        for station in wanted {
+            let outcome = request(station, command.clone()).await;
+            self.events.note(&station.boards, audit(told, &outcome));
+            outcome?;
+        }
+        Ok(())
+    }
+}
+
+async fn request(station: &StationHandle, command: Command) -> Result<(), Denied> {
+    let (reply, answer) = oneshot::channel();
+    let request = Request { command, reply };
+    // A full queue means that the station is stuck in its hardware.
+    station.requests.try_send(request).map_err(|_| Denied::Gone)?;
+    Ok(answer.await.map_err(|_| Denied::Gone)??)
+}
+
+fn audit(told: &str, outcome: &Result<(), Denied>) -> Notice {
+    let (severity, code, text) = match outcome {
+        Ok(()) => (Severity::Info, "command", format!("{told}, by a person")),
+        Err(error) => (
+            Severity::Warning,
+            "command-refused",
+            format!("refused to a person: {told}: {error}"),
+        ),
+    };
+    Notice {
+        severity,
+        code: code.to_owned(),
+        text,
+        ..Notice::default()
+    }
+}
+
+fn told(boards: &[usize]) -> String {
+    match boards {
+        [] => "none".to_owned(),
+        [one] => format!("board {one}"),
+        many => format!("boards {many:?}"),
+    }
+}

@@ -1,0 +1,215 @@
+//! Control tasks: each owns a [`station::Station`] with the ways to its hardware, gives it the time,
+//! and carries word between it and the board tasks. What has to happen, and when, the station
+//! decides; nothing here grants power.
+//!
+//! Ports and buses of this machine block, so their stations live in threads of their own, which no
+//! hung port and no busy agent can hold up. Simulated boards answer at once and live in a task, so
+//! that tests run them in virtual time.
+
+pub mod command;
+pub mod group;
+pub mod link;
+mod linux;
+mod reconnect;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use station::{Command, Event, Notice, Refused, SetPoint, Severity, Station, Status};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::events::EventLog;
+use crate::stop::{Hold, Stop};
+use link::StationEnd;
+
+/// Longest time between two ticks of a station.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// Shortest time between two ticks, whatever the station says.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+/// A board task that has not been heard of for this long has died or hangs.
+const DEAF: Duration = Duration::from_secs(2);
+/// How often the status is published.
+const PUBLISH: Duration = Duration::from_millis(500);
+/// Longest time that switching off in order may take at exit; then power is cut.
+const WIND_DOWN: Duration = Duration::from_secs(10);
+/// Longest time that a cut is tried again before the end.
+const CUT: Duration = Duration::from_secs(2);
+
+/// Something that a person wants of a station, with the way back for the answer.
+#[derive(Debug)]
+pub struct Request {
+    /// What is wanted.
+    pub command: Command,
+    /// The answer.
+    pub reply: oneshot::Sender<Result<(), Refused>>,
+}
+
+/// The ends of the channels that a control task holds.
+#[derive(Debug)]
+pub struct Links {
+    /// Boards of the station, by position in the config.
+    pub boards: Vec<usize>,
+    /// A way to each board task.
+    pub ends: StationEnd,
+    /// Wishes of people.
+    pub requests: mpsc::Receiver<Request>,
+    /// State to whoever watches.
+    pub status: watch::Sender<Arc<Status>>,
+    /// Where events are noted.
+    pub events: EventLog,
+    /// The end of the program.
+    pub stop: Stop,
+    /// Says that power may be on.
+    pub hold: Hold,
+}
+
+/// Runs a station until the program stops, and leaves it without power.
+pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock: Clock) {
+    let mut armed = Armed { station, clock };
+    let station = &mut armed.station;
+    if let Err(refused) = station.handle(clock.now(), Command::Run(set_point)) {
+        links.events.note(&links.boards, refusal(&refused));
+    }
+    let mut hurry = links.stop.clone();
+    let mut publish_due = Duration::ZERO;
+    let mut stop_by = None;
+    let mut wishes_come = true;
+    loop {
+        let now = clock.now();
+        for (board, report) in links.ends.news() {
+            // Boards of the links are those of the station, so nothing is refused.
+            let _ = station.handle(now, Command::Chain { board, report });
+        }
+        if links.ends.alive_since(now.saturating_sub(DEAF)) {
+            let _ = station.handle(now, Command::Heartbeat);
+        }
+        station.tick(now);
+        let told = carry(station, &mut links);
+        let now = clock.now();
+        if told || now >= publish_due {
+            links.status.send_replace(Arc::new(station.status(now)));
+            publish_due = now + PUBLISH;
+        }
+        if let Some(by) = stop_by {
+            if station.is_off() {
+                break;
+            }
+            if now >= by {
+                links.events.note(&links.boards, overdue());
+                break;
+            }
+        }
+        let due = station
+            .poll_timeout()
+            .clamp(now + SHORTEST_SLEEP, now + LONGEST_SLEEP);
+        tokio::select! {
+            biased;
+            () = hurry.hurried() => break,
+            () = links.stop.stopped(), if stop_by.is_none() => {
+                let now = clock.now();
+                stop_by = Some(now + WIND_DOWN);
+                // Stopping is never refused.
+                let _ = station.handle(now, Command::Stop);
+            }
+            request = links.requests.recv(), if wishes_come => match request {
+                Some(Request { command, reply }) => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(station.handle(clock.now(), command));
+                }
+                None => wishes_come = false,
+            },
+            () = links.ends.changed() => {}
+            () = clock.sleep_until(Some(due)) => {}
+        }
+    }
+    cut(station, &mut links, clock).await;
+    links.status.send_replace(Arc::new(station.status(clock.now())));
+}
+
+/// A station that does not outlive its task with power on.
+struct Armed {
+    station: Station,
+    clock: Clock,
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        if !self.station.is_off() {
+            self.station.cut(self.clock.now());
+        }
+    }
+}
+
+/// Hands the station's events on; true if there was one.
+fn carry(station: &mut Station, links: &mut Links) -> bool {
+    let mut told = false;
+    while let Some(event) = station.poll_event() {
+        told = true;
+        match event {
+            Event::Power { board, epoch, on } => links.ends.grant(board, |grant| {
+                grant.epoch = epoch;
+                grant.on = on;
+                grant.wind_down = false;
+            }),
+            Event::Frequency { board, mhz } => links.ends.grant(board, |grant| grant.mhz = mhz),
+            Event::WindDown { board } => links.ends.grant(board, |grant| grant.wind_down = true),
+            Event::Notice(notice) => links.events.note(&links.boards, notice),
+        }
+    }
+    told
+}
+
+/// Makes sure that nothing has power, as well as can be done in a short time.
+async fn cut(station: &mut Station, links: &mut Links, clock: Clock) {
+    let by = clock.now() + CUT;
+    while !station.is_off() {
+        station.cut(clock.now());
+        carry(station, links);
+        if station.is_off() || clock.now() >= by {
+            break;
+        }
+        clock
+            .sleep_until(Some(clock.now() + Duration::from_millis(100)))
+            .await;
+    }
+    if !station.is_off() {
+        links.events.note(&links.boards, still_on());
+    }
+    for board in 0..links.boards.len() {
+        links.ends.grant(board, |grant| grant.on = false);
+    }
+}
+
+fn refusal(refused: &Refused) -> Notice {
+    Notice {
+        severity: Severity::Fault,
+        code: "refused".to_owned(),
+        text: format!("the boards are not started: {refused}"),
+        advice: "correct the board's settings in the config".to_owned(),
+        ..Notice::default()
+    }
+}
+
+fn overdue() -> Notice {
+    Notice {
+        severity: Severity::Warning,
+        code: "stop-overdue".to_owned(),
+        text: format!(
+            "winding down took longer than {} s; power is cut",
+            WIND_DOWN.as_secs()
+        ),
+        ..Notice::default()
+    }
+}
+
+fn still_on() -> Notice {
+    Notice {
+        severity: Severity::Critical,
+        code: "power-not-cut".to_owned(),
+        text: "the agent ends, and could not make sure that the boards are off".to_owned(),
+        advice: "switch the supply off by hand".to_owned(),
+        ..Notice::default()
+    }
+}

@@ -1,0 +1,134 @@
+//! What happened and why, for people: a bounded list with codes, values and advice, of which API,
+//! live view and `hashwright events` show the newest entries. Every entry goes to the log as well.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use station::{Notice, Severity};
+
+use crate::clock::Clock;
+use crate::commands::unix_time;
+
+/// Entries kept; the oldest go first.
+pub const KEPT: usize = 512;
+
+/// An entry of the list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Number of the entry since the agent started, from 1.
+    pub number: u64,
+    /// Uptime of the agent, seconds.
+    pub at_s: f64,
+    /// Time of day, seconds since 1970.
+    pub unix_s: u64,
+    /// Boards that it is about, by position in the config; empty if it is about the miner.
+    pub boards: Vec<usize>,
+    /// What happened.
+    #[serde(flatten)]
+    pub notice: Notice,
+}
+
+/// The list. Clones share it.
+#[derive(Clone, Debug)]
+pub struct EventLog {
+    list: Arc<Mutex<List>>,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    entries: VecDeque<Entry>,
+    last: u64,
+}
+
+impl EventLog {
+    /// An empty list.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            list: Arc::default(),
+            clock,
+        }
+    }
+
+    /// Adds an entry about these boards and writes it to the log.
+    pub fn note(&self, boards: &[usize], notice: Notice) {
+        let Notice {
+            severity,
+            code,
+            text,
+            advice,
+            ..
+        } = &notice;
+        match severity {
+            Severity::Info => tracing::info!(?boards, code, "{text}"),
+            Severity::Warning => tracing::warn!(?boards, code, advice, "{text}"),
+            Severity::Fault | Severity::Critical => {
+                tracing::error!(?boards, code, advice, "{text}");
+            }
+        }
+        // A list that a panic left behind is still a list.
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.last += 1;
+        let entry = Entry {
+            number: list.last,
+            at_s: self.clock.now().as_secs_f64(),
+            unix_s: unix_time(),
+            boards: boards.to_vec(),
+            notice,
+        };
+        if list.entries.len() == KEPT {
+            list.entries.pop_front();
+        }
+        list.entries.push_back(entry);
+    }
+
+    /// Entries after the one with this number, oldest first, the newest `most` of them.
+    #[must_use]
+    pub fn after(&self, number: u64, most: usize) -> Vec<Entry> {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = list.entries.iter().filter(|entry| entry.number > number);
+        let mut newest: Vec<_> = fresh.rev().take(most).cloned().collect();
+        newest.reverse();
+        newest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(code: &str) -> Notice {
+        Notice {
+            code: code.to_owned(),
+            ..Notice::default()
+        }
+    }
+
+    fn codes(entries: &[Entry]) -> Vec<&str> {
+        entries.iter().map(|entry| entry.notice.code.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn readers_go_on_where_they_were() {
+        let log = EventLog::new(Clock::start());
+        for code in ["a", "b", "c"] {
+            log.note(&[0], notice(code));
+        }
+        assert_eq!(codes(&log.after(0, 9)), ["a", "b", "c"]);
+        assert_eq!(codes(&log.after(1, 9)), ["b", "c"]);
+        assert_eq!(codes(&log.after(0, 2)), ["b", "c"]);
+        assert_eq!(log.after(3, 9), []);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_entries_make_room() {
+        let log = EventLog::new(Clock::start());
+        for _ in 0..=KEPT {
+            log.note(&[], notice("x"));
+        }
+        let kept = log.after(0, usize::MAX);
+        assert_eq!((kept.len(), kept[0].number), (KEPT, 2));
+    }
+}
