@@ -104,7 +104,13 @@ pub(crate) fn judge(
         } => (b, a) == (bus, address),
         FanPlan::Pwm { .. } => false,
     });
-    if guarded {
+    let watchdog = plan.fans.iter().any(|fan| {
+        matches!(*fan, FanPlan::Emc2302 { bus: b, address: a, .. } if (b, a) == (bus, address))
+    });
+    if watchdog && matches!(data, [EMC2302_CONFIG, 0x40 | 0x60]) {
+        // Its watchdog off and on, as drivers start it.
+        Verdict::Pass
+    } else if guarded {
         held(i2c, address, data)
     } else {
         Verdict::Pass
@@ -147,12 +153,18 @@ fn tps546(
                 Verdict::Deny("voltage above the limit")
             }
         }
-        // Parts may hold such numbers with another exponent.
-        [command, lo, hi] if is_linear(command) => {
+        // Not every bit of it reads back. The application has written it.
+        [PIN_DETECT_OVERRIDE, 0xFF, 0xFF] => Verdict::Held,
+        [command, lo, hi] => {
             let mut word = [0; 2];
-            let read = i2c.write_read(address, &[command], &mut word);
-            let milli = |word| slinear11::to_milli(u16::from_le_bytes(word));
-            if read.is_ok() && milli(word) == milli([lo, hi]) {
+            if i2c.write_read(address, &[command], &mut word).is_err() {
+                return Verdict::Deny("the regulator does not answer");
+            }
+            if near(
+                command,
+                u16::from_le_bytes([lo, hi]),
+                u16::from_le_bytes(word),
+            ) {
                 Verdict::Held
             } else {
                 Verdict::Deny(GUARDED)
@@ -202,9 +214,22 @@ fn held(i2c: &mut impl I2c, address: u8, data: &[u8]) -> Verdict {
     }
 }
 
-/// Numbers of this command are in the linear format of 11 bits.
-fn is_linear(command: u8) -> bool {
-    matches!(command, 0x33 | 0x35 | 0x36 | 0x46 | 0x4A | 0x4F | 0x51 | 0x55..=0x59 | 0x60..=0x66)
+/// Whether a TPS546 holds as good as what the host wants: it keeps some numbers with another exponent or in coarser
+/// steps. Nothing is written then, so that small steps never add up.
+fn near(command: u8, wants: u16, holds: u16) -> bool {
+    let milli = slinear11::to_milli;
+    match command {
+        // Divider of the output voltage: it sets what the other output registers mean.
+        0x29 => milli(wants) == milli(holds),
+        // Output limits, margins.
+        0x24..=0x26 | 0x2B | 0x40 | 0x42..=0x44 => wants.abs_diff(holds) <= wants / 32,
+        // Frequency, input limits, currents, temperatures, times: numbers of 11 bits.
+        0x33 | 0x35 | 0x36 | 0x46 | 0x4A | 0x4F | 0x51 | 0x55..=0x59 | 0x60..=0x66 => {
+            let tolerance = (milli(wants).unsigned_abs() / 16).max(250);
+            milli(wants).abs_diff(milli(holds)) <= tolerance
+        }
+        _ => wants == holds,
+    }
 }
 
 fn percent(code: u8, full: u8) -> u8 {
@@ -223,5 +248,7 @@ const OPERATION: u8 = 0x01;
 const ON_OFF_CONFIG: u8 = 0x02;
 const VOUT_MODE: u8 = 0x20;
 const VOUT_COMMAND: u8 = 0x21;
+const PIN_DETECT_OVERRIDE: u8 = 0xEE;
 const EMC2101_DUTY: u8 = 0x4C;
+const EMC2302_CONFIG: u8 = 0x20;
 const EMC2101_FULL: u8 = 63;
