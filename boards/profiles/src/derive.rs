@@ -92,10 +92,23 @@ impl Profile {
         revision: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Device> + 'a {
         let revision = revision.or(self.newest_revision());
-        self.devices.iter().filter(move |device| {
-            device.revisions.is_empty()
-                || revision.is_some_and(|wanted| device.revisions.iter().any(|r| r == wanted))
-        })
+        let devices = self.devices.iter();
+        devices.filter(move |device| is_on(&device.revisions, revision))
+    }
+
+    /// The profile of a board of this revision alone, `None` meaning the newest: without the
+    /// devices, pins and ADC channels that only other revisions have.
+    #[must_use]
+    pub fn for_revision(&self, revision: Option<&str>) -> Self {
+        let revision = revision.or(self.newest_revision());
+        let mut only = self.clone();
+        only.devices
+            .retain(|device| is_on(&device.revisions, revision));
+        if let Some(bridge) = &mut only.bridge {
+            bridge.enables.retain(|pin| is_on(&pin.revisions, revision));
+            bridge.adc.retain(|adc| is_on(&adc.revisions, revision));
+        }
+        only
     }
 
     /// Why the board cannot be controlled in this way, in words for its owner, or nothing if it
@@ -230,12 +243,12 @@ impl crate::schema::Bridge {
         self.plug.map(|line| self.line_in(line, slot))
     }
 
-    /// Supplies of the board in `slot`, in the order in which they go on; those of the power
-    /// supply are the same for all boards.
+    /// Supplies of the board in `slot`, of all revisions, in the order in which they go on; those
+    /// of the power supply are the same for all boards.
     pub fn enables_in(&self, slot: u8) -> impl Iterator<Item = BridgePin> + '_ {
         self.enables.iter().map(move |enable| {
             if enable.role == PinRole::Psu {
-                return *enable;
+                return enable.clone();
             }
             let line = Line {
                 pin: enable.pin,
@@ -243,7 +256,7 @@ impl crate::schema::Bridge {
             };
             BridgePin {
                 pin: self.line_in(line, slot).pin,
-                ..*enable
+                ..enable.clone()
             }
         })
     }
@@ -275,4 +288,9 @@ impl Active {
             Self::Low => !active,
         }
     }
+}
+
+/// Whether something with these `revisions` is on a board of `revision`.
+fn is_on(revisions: &[String], revision: Option<&str>) -> bool {
+    revisions.is_empty() || revision.is_some_and(|wanted| revisions.iter().any(|r| r == wanted))
 }

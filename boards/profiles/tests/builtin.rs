@@ -255,6 +255,23 @@ fn the_newest_revision_is_meant_where_none_is_named() {
 }
 
 #[test]
+fn a_revision_has_its_own_pins_only() {
+    let ultra = Profile::builtin("bitaxe-ultra").unwrap();
+    let counts = |revision| {
+        let only = ultra.for_revision(revision);
+        let bridge = only.bridge.unwrap();
+        (only.devices.len(), bridge.enables.len(), bridge.adc.len())
+    };
+    assert_eq!(
+        counts(Some("204")),
+        (4, 1, 1),
+        "a pin switches the old regulator"
+    );
+    assert_eq!(counts(Some("207")), (2, 0, 0), "the new one has a bus");
+    assert_eq!(counts(None), counts(Some("207")));
+}
+
+#[test]
 fn voltages_follow_the_published_points() {
     // LuxOS' profiles of the S19k Pro.
     let s19k = Profile::builtin("s19k-pro").unwrap();

@@ -505,6 +505,24 @@ fn a_bridge_that_cannot_switch_the_core_off_is_refused() {
 }
 
 #[test]
+fn a_pin_of_another_revision_does_not_count() {
+    refused_at(
+        "bitaxe-ultra",
+        "bridge.enables.0.revisions",
+        vec!["201"],
+        "bridge.enables",
+        "switch the core of revision 0.11 off",
+    );
+    refused_at(
+        "bitaxe-ultra",
+        "bridge.enables.0.revisions",
+        vec!["208"],
+        "bridge.enables.revisions",
+        "not among the profile's revisions",
+    );
+}
+
+#[test]
 fn lines_that_do_two_things_are_refused() {
     refused_at(
         "emberone00",

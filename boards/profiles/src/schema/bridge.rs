@@ -52,7 +52,7 @@ pub struct Line {
 }
 
 /// A pin that switches a supply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgePin {
     /// Number on the GPIO page.
@@ -64,6 +64,9 @@ pub struct BridgePin {
     /// Wait after switching on before the next step, ms.
     #[serde(default)]
     pub settle_ms: u32,
+    /// Revisions that have it; empty if all do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
 }
 
 /// How a controller frames its answers.
@@ -96,7 +99,7 @@ pub enum BridgeFans {
 }
 
 /// A channel of the controller's ADC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Converter {
     /// Command on the ADC page.
@@ -107,6 +110,9 @@ pub struct Converter {
     pub full_scale_mv: u32,
     /// Highest reading.
     pub full_scale: u16,
+    /// Revisions that have it; empty if all do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
 }
 
 /// What an ADC channel measures.

@@ -60,13 +60,15 @@ pub(super) fn bridge(profile: &Profile, check: &mut Check) {
     let settles = bridge.enables.iter().map(|pin| pin.settle_ms);
     let roles = bridge.enables.iter().map(|pin| pin.role);
     supplies("bridge.enables", roles, settles, check);
-    let switched = bridge
-        .enables
-        .iter()
-        .any(|pin| matches!(pin.role, PinRole::Core | PinRole::Psu));
     for revision in revisions(profile) {
-        let by_bus = profile
-            .devices_for(revision)
+        let one = profile.for_revision(revision);
+        let switched = one.bridge.as_ref().is_some_and(|bridge| {
+            let mut roles = bridge.enables.iter().map(|pin| pin.role);
+            roles.any(|role| matches!(role, PinRole::Core | PinRole::Psu))
+        });
+        let by_bus = one
+            .devices
+            .iter()
             .any(|device| device.kind == DeviceKind::Regulator && device.address.is_some());
         check.require(switched || by_bus, "bridge.enables", "[]", || {
             let on = revision.map_or_else(String::new, |name| format!(" of revision {name}"));
@@ -75,6 +77,17 @@ pub(super) fn bridge(profile: &Profile, check: &mut Check) {
                  core or psu has to"
             )
         });
+    }
+    let pins = bridge
+        .enables
+        .iter()
+        .map(|pin| ("bridge.enables.revisions", &pin.revisions));
+    let channels = bridge
+        .adc
+        .iter()
+        .map(|adc| ("bridge.adc.revisions", &adc.revisions));
+    for (field, named) in pins.chain(channels) {
+        super::known_revisions(profile, field, named, check);
     }
     for converter in &bridge.adc {
         let good = converter.full_scale > 0 && converter.full_scale_mv > 0;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Check, is_slug, is_text, quoted, revisions};
+use super::{Check, is_slug, is_text, known_revisions, quoted, revisions};
 use crate::schema::{Device, DeviceKind, Feedback, Profile, SensorChannel, SensorKind};
 
 /// Largest correction that a reading may get, K.
@@ -20,19 +20,7 @@ pub(super) fn devices(profile: &Profile, check: &mut Check) {
         check.require(is_slug(bus), field("bus"), quoted(bus), || {
             "must be lower-case letters, digits and dashes, e.g. i2c0".into()
         });
-        for revision in &device.revisions {
-            check.require(
-                profile.revisions.contains(revision),
-                field("revisions"),
-                quoted(revision),
-                || {
-                    format!(
-                        "is not among the profile's revisions {:?}",
-                        profile.revisions
-                    )
-                },
-            );
-        }
+        known_revisions(profile, &field("revisions"), &device.revisions, check);
         addresses(profile, device, &field, &mut taken, check);
         sensors(profile, device, &field, check);
         fans(device, &field, check);

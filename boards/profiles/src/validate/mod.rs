@@ -436,6 +436,19 @@ fn revisions(profile: &Profile) -> impl Iterator<Item = Option<&str>> {
     nameless.into_iter().chain(named)
 }
 
+/// What is only there on some revisions has to name revisions that there are.
+fn known_revisions(profile: &Profile, field: &str, named: &[String], check: &mut Check) {
+    for revision in named {
+        let known = profile.revisions.contains(revision);
+        check.require(known, field, quoted(revision), || {
+            format!(
+                "is not among the profile's revisions {:?}",
+                profile.revisions
+            )
+        });
+    }
+}
+
 fn has(profile: &Profile, kind: DeviceKind) -> bool {
     profile.devices.iter().any(|device| device.kind == kind)
 }
