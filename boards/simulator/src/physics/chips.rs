@@ -115,7 +115,12 @@ impl Dies {
                 ));
                 let shift = draw(&mut rng) * quality.sigma_q;
                 let dynamic = 1.0 + draw(&mut rng) * quality.dynamic_spread;
-                let leak = (draw(&mut rng) * quality.leak_spread - shift / LEAK_PER_SHIFT).exp();
+                // Its mean is one: published constants are those of the average chip.
+                let spread = (quality.sigma_q / LEAK_PER_SHIFT).hypot(quality.leak_spread);
+                let leak = (draw(&mut rng) * quality.leak_spread
+                    - shift / LEAK_PER_SHIFT
+                    - 0.5 * spread * spread)
+                    .exp();
                 Die {
                     k_dynamic: chip.k_dynamic * to_die * dynamic.max(0.5),
                     k_leak: chip.k_leak * to_die * leak,

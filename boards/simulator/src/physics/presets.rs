@@ -1,6 +1,10 @@
-//! The published families as data. Antminer constants are split from published operating points of whole machines (power
-//! into switching and leakage by an assumed leakage share; thresholds 2.2 spreads below the nominal voltage); single boards
-//! are fits of measurements at their regulators. A machine is described with all its boards and [`Quality::NORMAL`].
+//! The published families as data: machines with all their boards and chips of [`Quality::NORMAL`].
+//!
+//! Antminers: power per chip is a machine's published wall power, less auxiliaries and conversion, split into switching and an
+//! assumed share of leakage (12 %; BM1398 and BM1362 18 %, BM1387 10 %) at the running machine's dies of about 67 °C and then
+//! referred to 60 °C. The threshold voltage lies where a normal board delivers 98.5 % of its work at the nominal point in air of
+//! 25 °C, with all that its own warm air and unequal chips do to its domains; its rise with the clock follows published
+//! profiles. Single boards: fits of measurements at their regulators, as far as there are any.
 
 use super::spec::{
     ChipConstants, FanSpec, PhysicsSpec, PsuSpec, Quality, RegulatorSpec, SupplySpec, ThermalSpec,
@@ -30,8 +34,8 @@ pub fn s9() -> PhysicsSpec {
         nominal_mhz: 650.0,
         nominal_mv: 419.0,
         k_dynamic: 0.0493,
-        k_leak: 3.56,
-        mu_mv: 388.0,
+        k_leak: 2.99,
+        mu_mv: 387.0,
         sigma_mv: 14.0,
         slope_mv_per_mhz: 0.13,
         ..CHIP
@@ -55,8 +59,8 @@ pub fn s17_pro() -> PhysicsSpec {
         nominal_mhz: 550.0,
         nominal_mv: 1600.0,
         k_dynamic: 0.008_21,
-        k_leak: 0.616,
-        mu_mv: 1480.0,
+        k_leak: 0.517,
+        mu_mv: 1473.0,
         sigma_mv: 54.0,
         slope_mv_per_mhz: 0.59,
         ..CHIP
@@ -78,8 +82,8 @@ pub fn s19_pro() -> PhysicsSpec {
         nominal_mhz: 525.0,
         nominal_mv: 337.0,
         k_dynamic: 0.120,
-        k_leak: 13.9,
-        mu_mv: 312.0,
+        k_leak: 11.7,
+        mu_mv: 301.0,
         sigma_mv: 11.0,
         slope_mv_per_mhz: 0.13,
         ..CHIP
@@ -103,8 +107,8 @@ pub fn s19k_pro() -> PhysicsSpec {
         nominal_mhz: 590.0,
         nominal_mv: 1227.0,
         k_dynamic: 0.0110,
-        k_leak: 0.883,
-        mu_mv: 1135.0,
+        k_leak: 0.742,
+        mu_mv: 1123.0,
         sigma_mv: 42.0,
         slope_mv_per_mhz: 0.42,
         ..BM1366_XP
@@ -119,8 +123,8 @@ pub fn s21() -> PhysicsSpec {
         nominal_mhz: 490.0,
         nominal_mv: 1180.0,
         k_dynamic: 0.0129,
-        k_leak: 0.860,
-        mu_mv: 1092.0,
+        k_leak: 0.722,
+        mu_mv: 1069.0,
         sigma_mv: 40.0,
         slope_mv_per_mhz: 0.47,
         ..CHIP
@@ -135,8 +139,8 @@ pub fn s21_pro() -> PhysicsSpec {
         nominal_mhz: 590.0,
         nominal_mv: 1035.0,
         k_dynamic: 0.0232,
-        k_leak: 1.86,
-        mu_mv: 957.0,
+        k_leak: 1.56,
+        mu_mv: 934.5,
         sigma_mv: 35.0,
         slope_mv_per_mhz: 0.32,
         ..CHIP
@@ -151,7 +155,7 @@ pub fn bitaxe_max() -> PhysicsSpec {
         nominal_mhz: 425.0,
         nominal_mv: 1400.0,
         k_dynamic: 0.008_21,
-        k_leak: 0.616,
+        k_leak: 0.517,
         mu_mv: 1295.0,
         sigma_mv: 48.0,
         slope_mv_per_mhz: 0.52,
@@ -171,10 +175,10 @@ pub fn bitaxe_supra() -> PhysicsSpec {
         hashes_per_clock: 1276.0,
         nominal_mhz: 490.0,
         nominal_mv: 1166.0,
-        k_dynamic: 0.0128,
-        k_leak: 2.37,
-        leak_scale_k: 30.0,
-        mu_mv: 1095.0,
+        k_dynamic: 0.0142,
+        k_leak: 1.48,
+        leak_scale_k: 25.0,
+        mu_mv: 1100.0,
         sigma_mv: 42.0,
         slope_mv_per_mhz: 0.48,
         ..CHIP
@@ -186,7 +190,9 @@ pub fn bitaxe_supra() -> PhysicsSpec {
 
 /// Bitaxe Gamma: one BM1370, a fit of one unit measured at eight points.
 pub fn bitaxe_gamma() -> PhysicsSpec {
-    single(BM1370_BITAXE)
+    let mut spec = single(BM1370_BITAXE);
+    spec.auxiliary_w = 0.5;
+    spec
 }
 
 /// Bitaxe `GammaTurbo`: two BM1370 side by side, as two Gammas on one sink.
@@ -248,11 +254,12 @@ pub fn nerdqaxe_pp() -> PhysicsSpec {
     spec
 }
 
-/// emberOne/00: twelve BM1362 in series. Its design sets 0.30 V per chip; the threshold is assumed 2.2 spreads below.
+/// emberOne/00: twelve BM1362 in series, cooled by somebody else. Its design sets 0.30 V per chip; the threshold is as far below
+/// as on the S19j Pro.
 pub fn emberone00() -> PhysicsSpec {
     let chip = ChipConstants {
         nominal_mv: 300.0,
-        mu_mv: 277.0,
+        mu_mv: 270.0,
         sigma_mv: 10.5,
         ..BM1362
     };
@@ -260,7 +267,8 @@ pub fn emberone00() -> PhysicsSpec {
     spec.domains = 12;
     spec.path_ohm = 0.002;
     spec.auxiliary_w = 4.0;
-    spec.fans.count = 2;
+    // It has no fan connector: somebody else cools it.
+    spec.fans.count = 0;
     spec.thermal = ThermalSpec {
         sensors: vec![0.25, 0.75],
         ..sink(0.32, 1.5, 250.0)
@@ -306,8 +314,8 @@ const BM1362: ChipConstants = ChipConstants {
     nominal_mhz: 525.0,
     nominal_mv: 314.0,
     k_dynamic: 0.117,
-    k_leak: 13.5,
-    mu_mv: 291.0,
+    k_leak: 11.3,
+    mu_mv: 280.5,
     sigma_mv: 11.0,
     slope_mv_per_mhz: 0.12,
     ..CHIP
@@ -319,31 +327,33 @@ const BM1366_XP: ChipConstants = ChipConstants {
     nominal_mhz: 487.0,
     nominal_mv: 1176.0,
     k_dynamic: 0.0114,
-    k_leak: 0.755,
-    mu_mv: 1088.0,
+    k_leak: 0.634,
+    mu_mv: 1073.0,
     sigma_mv: 40.0,
     slope_mv_per_mhz: 0.45,
     ..CHIP
 };
 
-/// The same at a Bitaxe's regulator, which stands about 35 mV above the die.
+/// The same at a Bitaxe's regulator, which stands about 25 mV above the die.
 const BM1366_BITAXE: ChipConstants = ChipConstants {
     nominal_mhz: 485.0,
     nominal_mv: 1200.0,
-    mu_mv: 1122.0,
+    mu_mv: 1096.0,
     ..BM1366_XP
 };
 
-/// A Gamma's chip at its regulator. The slope is what its eight points show: half of what the threshold of other chips does.
+/// A Gamma's chip at its regulator. Threshold and slope are what its eight points show; the slope is a third of what other
+/// chips have.
 const BM1370_BITAXE: ChipConstants = ChipConstants {
     hashes_per_clock: 2040.0,
     nominal_mhz: 525.0,
     nominal_mv: 1150.0,
-    k_dynamic: 0.0173,
-    k_leak: 2.125,
-    mu_mv: 982.0,
-    sigma_mv: 35.0,
-    slope_mv_per_mhz: 0.18,
+    k_dynamic: 0.0187,
+    k_leak: 1.70,
+    leak_scale_k: 30.0,
+    mu_mv: 990.0,
+    sigma_mv: 34.0,
+    slope_mv_per_mhz: 0.12,
     ..CHIP
 };
 
