@@ -213,7 +213,8 @@ pub struct Fault {
     pub value: i32,
     /// The value that it was held against: a limit, an expectation or an expected id.
     pub limit: i32,
-    /// For [`FaultCode::TooManyRestarts`]: the fault that was one too many.
+    /// For [`FaultCode::TooManyRestarts`] the last fault, for [`FaultCode::PowerWithoutConsent`] the one that was latched
+    /// before, if any.
     pub cause: Option<FaultCode>,
     /// When it was found, on the caller's clock.
     pub at: Duration,
@@ -231,6 +232,18 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.subject)?;
         let (value, limit) = (self.value, self.limit);
+        match self.code {
+            FaultCode::DeviceAbsent => return f.write_str(" does not answer"),
+            FaultCode::ClockBackwards => return write!(f, " let its clock go back by {value} ms"),
+            FaultCode::TooManyRestarts => {
+                write!(f, " failed {value} times, {limit} are too many")?;
+                return match self.cause {
+                    Some(cause) => write!(f, ", last with {cause}"),
+                    None => Ok(()),
+                };
+            }
+            _ => {}
+        }
         match self.code.unit() {
             Unit::Temperature => write!(
                 f,
@@ -250,10 +263,6 @@ impl fmt::Display for Fault {
             Unit::Milliseconds => write!(f, " silent for {value} ms, limit {limit} ms"),
             Unit::Flags => write!(f, " reports {value:#06x}"),
             Unit::Number => write!(f, " shows {value}, expected {limit}"),
-        }?;
-        match self.cause {
-            Some(cause) => write!(f, " (last: {cause})"),
-            None => Ok(()),
         }
     }
 }

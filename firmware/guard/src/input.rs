@@ -115,6 +115,9 @@ pub enum Report {
         /// What was written.
         wrote: i32,
     },
+    /// The caller switched the core on, as it was allowed to. Needed only where no rail's voltage can be measured; a rail
+    /// that is seen alive says the same.
+    Energised,
     /// The supervisor's port closed: as if its lease had run out this moment.
     SupervisorGone,
 }

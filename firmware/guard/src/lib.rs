@@ -2,13 +2,20 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod age;
+mod check;
 mod event;
 mod fault;
 mod guard;
 mod input;
 mod limits;
+mod machine;
+mod outputs;
+mod readings;
+mod requests;
 mod slots;
 mod state;
+mod tracks;
 mod units;
 
 pub use event::{EVENT_CAPACITY, Event, EventKind};

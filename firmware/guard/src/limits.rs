@@ -89,6 +89,11 @@ impl Limits {
             if fan.max_rpm.0 == 0 || fan.tolerance >= Percent::FULL {
                 return Err(LimitsError::FanSpeed { index });
             }
+            if fan.tach_proof && self.timing.proof_duty > MAX_PROOF_DUTY {
+                return Err(LimitsError::ProofDuty {
+                    duty: self.timing.proof_duty,
+                });
+            }
             if fan.required && self.min_duty <= fan.dead_band {
                 return Err(LimitsError::FanDeadBand {
                     index,
@@ -147,7 +152,7 @@ pub struct SensorLimits {
     /// Power needs a fresh reading of this sensor.
     pub required: bool,
     /// It can be read only while power is on, as the diodes of many chips. Such a sensor is not waited for before
-    /// power is granted, but must answer within [`Timing::sensor_max_age`] afterwards.
+    /// power is granted, but must answer within [`Timing::sensor_grace`] once the board has power.
     pub needs_power: bool,
 }
 
@@ -230,7 +235,7 @@ pub struct RailLimits {
     pub max_voltage: Millivolts,
     /// How far the measured voltage may be from the set one.
     pub tolerance: Millivolts,
-    /// How long the voltage may take to reach a new set point, or to come up.
+    /// How long the voltage may take to reach a new set point, or to come up once the board has power.
     pub settle: Duration,
     /// The highest current, where it is measured.
     pub max_current: Option<Milliamps>,
@@ -276,6 +281,12 @@ impl RailLimits {
 pub struct Timing {
     /// A required sensor's last good reading may be this old. Default 3 s, at most [`MAX_REACTION`].
     pub sensor_max_age: Duration,
+    /// How long a sensor that needs power may take to answer once the board has it. Default 5 s, at most
+    /// [`MAX_REACTION`].
+    pub sensor_grace: Duration,
+    /// How long after the grant the board may take to come up; then it counts as having power whether that was seen
+    /// or not. Default 20 s.
+    pub start_up: Duration,
     /// A required fan's last adequate reading may be this old. Default 4 s, at most [`MAX_REACTION`].
     pub fan_max_age: Duration,
     /// A required rail's last good reading may be this old. Default 3 s, at most [`MAX_REACTION`].
@@ -305,6 +316,9 @@ pub struct Timing {
     pub window: Duration,
 }
 
+/// The highest [`Timing::proof_duty`]: a real fan must have room to speed up.
+const MAX_PROOF_DUTY: Percent = Percent::new(60);
+
 /// The most faults that [`Timing::max_faults`] can allow.
 pub const MAX_FAULTS: u8 = 8;
 
@@ -312,6 +326,7 @@ impl Timing {
     fn check(&self) -> Result<(), LimitsError> {
         let deadlines = [
             ("sensor_max_age", self.sensor_max_age),
+            ("sensor_grace", self.sensor_grace),
             ("fan_max_age", self.fan_max_age),
             ("rail_max_age", self.rail_max_age),
             ("lease", self.lease),
@@ -340,6 +355,8 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             sensor_max_age: Duration::from_secs(3),
+            sensor_grace: Duration::from_secs(5),
+            start_up: Duration::from_secs(20),
             fan_max_age: Duration::from_secs(4),
             rail_max_age: Duration::from_secs(3),
             lease: Duration::from_secs(3),
@@ -393,6 +410,12 @@ pub enum LimitsError {
         min_duty: Percent,
         /// The fan's dead band.
         dead_band: Percent,
+    },
+    /// The low duty of the tach proof leaves a fan no room to speed up.
+    #[error("proof_duty is {duty}; it must be at most 60 %")]
+    ProofDuty {
+        /// The duty.
+        duty: Percent,
     },
     /// A rail could not carry the voltage that may be set.
     #[error("rail {index}: its highest voltage ({max}) is below what it must carry ({needed})")]
