@@ -493,6 +493,10 @@ impl LimitsSummary {
 
 /// What the guard saw last, of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is no allocator to box with"
+)]
 pub enum Readings {
     /// Temperatures by index.
     Sensors(guard::Slots<Seen<CentiCelsius>, { guard::MAX_SENSORS }>),

@@ -194,7 +194,7 @@ impl Gamma {
                 (self.fan_chip[0x01], self.fan_chip[0x10]) = (high, low);
                 [self.fan_chip[0x47], self.fan_chip[0x46]] = tach.to_be_bytes();
                 for (offset, byte) in to.iter_mut().enumerate() {
-                    *byte = self.fan_chip[usize::from(register) + offset & 0xFF];
+                    *byte = self.fan_chip[(usize::from(register) + offset) & 0xFF];
                 }
                 true
             }
@@ -227,7 +227,7 @@ impl Gamma {
         match (address, data) {
             (FAN_CHIP, [register, value @ ..]) => {
                 for (offset, byte) in value.iter().enumerate() {
-                    self.fan_chip[usize::from(*register) + offset & 0xFF] = *byte;
+                    self.fan_chip[(usize::from(*register) + offset) & 0xFF] = *byte;
                 }
                 true
             }
