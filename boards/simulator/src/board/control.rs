@@ -101,12 +101,14 @@ impl ControlPort {
 
     /// Sends what came of a request, unless a fault keeps it back.
     pub(super) fn answer(&mut self, ns: u64, id: u8, outcome: &Outcome, faults: &[(Fault, u64)]) {
-        if let Some(frame) = encode(self.kind, id, outcome) {
+        if let Some(frame) = encode(self.kind, id, outcome)
+            && frame.len() <= PACKET
+        {
             self.send(ns, frame, faults);
         }
     }
 
-    /// Sends a finished answer.
+    /// Sends finished answers.
     pub(super) fn send(&mut self, ns: u64, mut frame: Vec<u8>, faults: &[(Fault, u64)]) {
         let mut at = ns;
         for (fault, _) in faults {
@@ -122,7 +124,7 @@ impl ControlPort {
                 _ => {}
             }
         }
-        if frame.len() <= PACKET && self.waiting + frame.len() <= OUTPUT_LIMIT {
+        if self.waiting + frame.len() <= OUTPUT_LIMIT {
             self.waiting += frame.len();
             self.out.push_back((at, frame));
         }

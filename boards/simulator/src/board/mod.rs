@@ -32,6 +32,7 @@
 mod bus;
 mod control;
 mod fault;
+mod guarded;
 mod parts;
 mod sensing;
 mod spec;
@@ -55,6 +56,7 @@ use crate::{
 };
 use bus::{Buses, Damage, Drives, Senses};
 use control::{ControlPort, Outcome, Request};
+use guarded::{Guarded, Rig};
 use sensing::{Felt, Sensing};
 
 /// The physics' grid, ns.
@@ -79,6 +81,8 @@ pub struct VirtualBoard {
     machine: Machine,
     buses: Buses,
     port: ControlPort,
+    /// Our own application; taken out while it runs.
+    guarded: Option<Box<Guarded>>,
     sensing: Sensing,
     /// The controller's and the expanders' pins.
     pins: Vec<Pin>,
@@ -147,6 +151,10 @@ impl VirtualBoard {
             machine: Machine::new(spec.physics.clone())?,
             buses: Buses::new(spec),
             port: ControlPort::new(spec.controller, spec.seed),
+            guarded: match (spec.controller, &spec.plan) {
+                (Controller::Guarded, Some(plan)) => Some(Box::new(Guarded::new(plan)?)),
+                _ => None,
+            },
             sensing: Sensing::new(spec),
             pins: Vec::new(),
             page_duty: vec![starts_full.then_some(100.0); fans],
@@ -168,6 +176,7 @@ impl VirtualBoard {
         board.machine.set_ambient_c(spec.ambient_c);
         board.machine.settle();
         board.apply();
+        board.run_guarded(Guarded::start);
         Ok(board)
     }
 
@@ -184,6 +193,11 @@ impl VirtualBoard {
     /// Power, heat and air, as of the last advance.
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// Our own controller application, where the controller runs it.
+    pub fn app(&self) -> Option<&bridge::app::App> {
+        self.guarded.as_ref().map(|guarded| guarded.app())
     }
 
     /// The temperature inputs of all devices, in the order in which faults count them: by device, external diodes before the
@@ -227,6 +241,12 @@ impl VirtualBoard {
         if self.is_closed() {
             return;
         }
+        // Parts may react to what they were told only with the next tick.
+        self.quiet = false;
+        if self.guarded.is_some() {
+            self.run_guarded(|guarded, now, rig| guarded.receive(now, rig, bytes));
+            return;
+        }
         for _ in 0..self.port.receive(self.now, bytes) {
             match self.port.request() {
                 Some(Ok(request)) => {
@@ -253,6 +273,7 @@ impl VirtualBoard {
     pub fn control_closed(&mut self, now: Duration) {
         self.advance(now);
         self.port.close();
+        self.run_guarded(Guarded::close);
         if self.spec.controller == Controller::BitaxeRawTotal {
             self.reset_pins();
             self.page_duty.fill(Some(100.0));
@@ -272,7 +293,12 @@ impl VirtualBoard {
     pub fn next_event(&self) -> Option<Duration> {
         let chain = self.chain.next_event();
         let port = self.port.next_output().map(Duration::from_nanos);
-        [chain, port].into_iter().flatten().min()
+        // Its ticks are done on the grid.
+        let guarded = self.guarded.as_ref().map(|guarded| {
+            let ticks = guarded.next().as_nanos().div_ceil(TICK.as_nanos());
+            Duration::from_nanos(ticks as u64 * TICK_NS).max(self.time())
+        });
+        [chain, port, guarded].into_iter().flatten().min()
     }
 
     /// Lets everything happen that happens until `now`.
@@ -283,10 +309,7 @@ impl VirtualBoard {
         while self.tick < until {
             let next = (self.tick + 1) * TICK_NS;
             if self.quiet && self.is_idle(now) {
-                self.tick = until;
-                if self.has_watchdog() {
-                    self.tick = until.min(next / TICK_NS + WATCHDOG_TICKS);
-                }
+                self.tick = self.wakes_at(until);
                 self.step(self.tick * TICK_NS);
             } else {
                 self.tick += 1;
@@ -390,7 +413,7 @@ impl VirtualBoard {
                 .fold(0.0, f64::max),
             delivered: powered.iter().sum::<f64>() / powered.len().max(1) as f64,
             nvm_stores: self.buses.drives(0).nvm_stores,
-            guard_grants: None,
+            guard_grants: self.guarded.as_ref().map(|guarded| guarded.grants()),
         }
     }
 
@@ -404,11 +427,55 @@ impl VirtualBoard {
         chain.is_none_or(|at| at.as_nanos() > u128::from(now))
     }
 
-    fn has_watchdog(&self) -> bool {
-        self.spec
-            .devices
-            .iter()
-            .any(|device| matches!(device.part, Part::Emc2302 { .. }))
+    /// The tick to which an idle board may sleep, at most `until`.
+    fn wakes_at(&self, until: u64) -> u64 {
+        let mut until = until;
+        let mut parts = self.spec.devices.iter().map(|device| &device.part);
+        if parts.any(|part| matches!(part, Part::Emc2302 { .. })) {
+            until = until.min(self.tick + WATCHDOG_TICKS);
+        }
+        if let Some(guarded) = &self.guarded {
+            let next = guarded.next().as_nanos().div_ceil(TICK.as_nanos());
+            until = until.min(u64::try_from(next).unwrap_or(u64::MAX));
+        }
+        until.max(self.tick + 1)
+    }
+
+    /// Lets our own application do something, if the controller runs it, and the board follow.
+    fn run_guarded(&mut self, what: impl FnOnce(&mut Guarded, Duration, &mut Rig<'_>)) {
+        let Some(mut guarded) = self.guarded.take() else {
+            return;
+        };
+        let now = self.time();
+        let mut rig = Rig {
+            senses: self.senses(),
+            buses: &mut self.buses,
+            pins: &mut self.pins,
+            page_duty: &mut self.page_duty,
+            adc: &self.spec.adc,
+            rebooted: false,
+        };
+        what(&mut guarded, now, &mut rig);
+        if rig.rebooted {
+            self.reset_pins();
+            self.page_duty.fill(None);
+            let mut rig = Rig {
+                senses: self.senses(),
+                buses: &mut self.buses,
+                pins: &mut self.pins,
+                page_duty: &mut self.page_duty,
+                adc: &self.spec.adc,
+                rebooted: false,
+            };
+            guarded.restart(now, &mut rig);
+        }
+        let said = guarded.take_output();
+        if !said.is_empty() {
+            self.port.send(self.now, said, &self.faults);
+        }
+        self.guarded = Some(guarded);
+        self.quiet = false;
+        self.apply();
     }
 
     /// One tick of the world, up to `ns`.
@@ -421,6 +488,13 @@ impl VirtualBoard {
         let senses = self.senses();
         self.buses.tick(&senses);
         let changed = self.apply();
+        if self
+            .guarded
+            .as_ref()
+            .is_some_and(|guarded| guarded.next() <= self.time())
+        {
+            self.run_guarded(Guarded::tick);
+        }
         self.note();
         self.quiet = self.machine.is_settled() && !busy && !changed;
     }
@@ -776,15 +850,7 @@ impl VirtualBoard {
         let Some(adc) = adc.filter(|_| request.data.is_empty()) else {
             return Outcome::Invalid;
         };
-        let senses = self.senses();
-        let mv = if adc.core {
-            senses.output_mv
-        } else {
-            senses.input_mv
-        };
-        let full = f64::from(adc.full_scale);
-        let count = (mv / adc.full_scale_mv * full).round().clamp(0.0, full) as u16;
-        Outcome::Done(count.to_le_bytes().to_vec())
+        Outcome::Done(adc.counts(&self.senses()).to_le_bytes().to_vec())
     }
 
     /// Fan pages: a duty from command `set` on, a speed from command `get` on, one command per fan.

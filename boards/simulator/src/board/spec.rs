@@ -3,6 +3,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use bridge::app::{Plan, PlanError};
 use thiserror::Error;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// A board to simulate, with its controller, its supply and its fans.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct BoardSpec {
     /// The chips on the wire.
     pub chain: ChainSpec,
@@ -24,6 +25,8 @@ pub struct BoardSpec {
     pub pins: Vec<PinSpec>,
     /// The controller's firmware.
     pub controller: Controller,
+    /// What [`Controller::Guarded`] takes the board to be; its pins, buses and fans are those here. Not used by the others.
+    pub plan: Option<Plan>,
     /// ADC channels of the controller.
     pub adc: Vec<AdcSpec>,
     /// Temperature of the air around, °C, -40..=80. It wanders by a quarter of a kelvin in the course of minutes.
@@ -49,6 +52,7 @@ impl BoardSpec {
                 active_high: false,
             }],
             controller,
+            plan: None,
             adc: Vec::new(),
             ambient_c: 25.0,
             diodes_need_power: true,
@@ -329,6 +333,12 @@ pub enum BoardError {
     /// The physics' numbers.
     #[error(transparent)]
     Physics(#[from] PhysicsError),
+    /// The plan of our own controller application.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Our own controller application without a plan.
+    #[error("a guarded controller needs a plan of its board")]
+    NoPlan,
     /// Chain and physics count chips differently.
     #[error("the chain has {chain} chips, the physics {physics}")]
     Chips {
@@ -411,6 +421,9 @@ impl BoardSpec {
             });
         }
         within("ambient_c", self.ambient_c, -40.0, 80.0)?;
+        if self.controller == Controller::Guarded && self.plan.is_none() {
+            return Err(BoardError::NoPlan);
+        }
         for (i, device) in self.devices.iter().enumerate() {
             self.check_device(device)?;
             if let Some(other) = self.devices[..i]
