@@ -27,7 +27,7 @@ pub(crate) struct Found {
 const WRONG_LIMIT: f64 = 8.0;
 
 /// Nonce bits that a wrong nonce may differ in: below those that name core and chip on every model.
-const WRONG_BITS: u32 = 0x0001_FFFF;
+const WRONG_BITS: u32 = 0x0000_01FF;
 
 impl ChipState {
     /// Takes a job: it replaces the current one at once.
