@@ -133,7 +133,7 @@ where
                 .iter()
                 .filter(|pin| pin.role == PinRole::Psu)
                 .nth(index)
-                .copied()
+                .cloned()
                 .map(enable)
                 .ok_or_else(missing),
         }
@@ -186,7 +186,7 @@ where
             .profile
             .bridge
             .as_ref()
-            .and_then(|bridge| bridge.adc.get(index).copied())
+            .and_then(|bridge| bridge.adc.get(index).cloned())
             .ok_or_else(missing)?;
         let input = match converter.role {
             ConverterRole::Core => AdcInput::Vdd,

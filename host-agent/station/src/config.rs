@@ -12,7 +12,7 @@ use crate::{cooling::Mode, derate::SetPoint};
 /// A station's parts and wishes.
 #[derive(Clone, Debug)]
 pub struct StationConfig {
-    /// What the boards are.
+    /// What the boards are, of one revision: see [`Profile::for_revision`].
     pub profile: Arc<Profile>,
     /// Whose lines and buses are used: the board controller's or the Linux board's.
     pub control: Control,

@@ -384,6 +384,12 @@ impl Station {
         self.view(now.max(self.now))
     }
 
+    /// What the profile sets boards to unless told otherwise.
+    #[must_use]
+    pub fn default_set_point(&self) -> SetPoint {
+        self.config.default_set_point()
+    }
+
     /// The boards of the station.
     #[must_use]
     pub fn boards(&self) -> &[BoardConfig] {

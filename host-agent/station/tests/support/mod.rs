@@ -2,6 +2,8 @@
 //! lag. Its numbers are those published for the boards, not the simulator's.
 #![allow(dead_code)]
 
+pub(crate) mod rig;
+
 /// A board that heats, and a fan that blows.
 pub(crate) struct Plant {
     /// Ambient, °C.
