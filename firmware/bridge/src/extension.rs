@@ -205,27 +205,30 @@ impl Capabilities {
     }
 }
 
-/// The guard in four bytes: the answer to everything that is not a question.
+/// The guard in five bytes: the answer to everything that is not a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Brief {
     /// What the guard is doing.
     pub state: State,
     /// Whether power may be on.
     pub power: bool,
-    /// No fan runs below this.
+    /// No fan runs below this, whatever it is set to.
     pub fan_floor: Percent,
+    /// No fan runs above this: 100 but for the seconds in which tachs are proven.
+    pub fan_ceiling: Percent,
     /// The fault that is latched or led to the present state.
     pub fault: Option<FaultCode>,
 }
 
 impl Brief {
-    pub(crate) const BYTES: usize = 4;
+    pub(crate) const BYTES: usize = 5;
 
     pub(crate) fn emit(&self, writer: &mut Writer<'_>) {
         writer.bytes(&[
             self.state.number(),
             u8::from(self.power),
             self.fan_floor.get(),
+            self.fan_ceiling.get(),
             self.fault.map_or(0, FaultCode::number),
         ]);
     }
@@ -236,6 +239,7 @@ impl Brief {
             state: State::from_number(reader.u8()?)?,
             power: reader.u8()? == 1,
             fan_floor: Percent::new(reader.u8()?),
+            fan_ceiling: Percent::new(reader.u8()?),
             fault: reader.fault()?,
         })
     }
@@ -244,10 +248,8 @@ impl Brief {
 /// All that the guard says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GuardState {
-    /// State, grant, fan floor and fault code.
+    /// State, grant, bounds of the fans and fault code.
     pub brief: Brief,
-    /// No fan runs above this; 100 but for the seconds of a tach proof.
-    pub fan_ceiling: Percent,
     /// The highest clock now; zero without power.
     pub max_frequency: Kilohertz,
     /// The highest voltage now; zero without power.
@@ -284,7 +286,6 @@ impl GuardState {
 
     pub(crate) fn emit(&self, writer: &mut Writer<'_>) {
         self.brief.emit(writer);
-        writer.u8(self.fan_ceiling.get());
         writer.u32(self.max_frequency.0);
         writer.u32(self.max_voltage.0);
         writer.u32(self.retry_in.map_or(NO_U32, millis));
@@ -318,7 +319,6 @@ impl GuardState {
     pub(crate) fn parse(data: &[u8]) -> Option<Self> {
         let brief = Brief::parse(data)?;
         let mut reader = Reader(data.get(Brief::BYTES..)?);
-        let fan_ceiling = Percent::new(reader.u8()?);
         let max_frequency = Kilohertz(reader.u32()?);
         let max_voltage = Millivolts(reader.u32()?);
         let retry_in = match reader.u32()? {
@@ -350,7 +350,6 @@ impl GuardState {
         };
         Some(Self {
             brief,
-            fan_ceiling,
             max_frequency,
             max_voltage,
             retry_in,

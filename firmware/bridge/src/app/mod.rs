@@ -453,6 +453,7 @@ impl Core {
             state: self.decision.state,
             power: self.decision.power,
             fan_floor: self.decision.fan_floor,
+            fan_ceiling: self.decision.fan_ceiling,
             fault: self.decision.fault.map(|fault| fault.code),
         }
     }
@@ -460,7 +461,6 @@ impl Core {
     fn guard_state(&self, now: Duration) -> GuardState {
         GuardState {
             brief: self.brief(),
-            fan_ceiling: self.decision.fan_ceiling,
             max_frequency: self.decision.max_frequency,
             max_voltage: self.decision.max_voltage,
             retry_in: self.decision.retry_at.map(|at| at.saturating_sub(now)),

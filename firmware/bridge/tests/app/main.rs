@@ -1,14 +1,15 @@
 //! The board-controller application on a virtual Gamma, driven through the control port by the real host client.
 
-mod common;
+mod bench;
+mod extension;
 
 use std::time::Duration;
 
+use bench::{BUTTON, Bench, FAN_CHIP, POINT, REGULATOR, RESET, VDDIO};
 use board_devices::{Emc2101, Tps546, tps546};
 use bridge::client::ClientErrorKind;
 use bridge::extension::{ReadingKind, Readings};
 use bridge::{Format, Refusal};
-use common::{BUTTON, Bench, FAN_CHIP, POINT, REGULATOR, RESET, VDDIO};
 use guard::{CoolingMode, FaultCode, Millivolts, Percent, SetPoint, State};
 
 const CONFIG: tps546::Config = tps546::Config::BITAXE_5V;
@@ -431,7 +432,7 @@ fn a_restart_of_the_firmware_takes_power_away_first() {
 }
 
 mod any_bytes {
-    use super::common::{Bench, FANS, REGULATOR};
+    use super::bench::{Bench, FANS, REGULATOR};
     use super::*;
     use bridge::Command;
     use proptest::prelude::*;
