@@ -73,6 +73,16 @@ fn emc2101_variants_are_known_and_others_refused() {
 }
 
 #[test]
+fn both_versions_of_the_emc2103_are_known() {
+    for id in [0x26, 0x24] {
+        let found = with(&[read(0x2E, 0xFD, id)], |bus| {
+            Emc2103::new(bus, 0x2E, true).identify()
+        });
+        assert_eq!(found.unwrap(), u64::from(id));
+    }
+}
+
+#[test]
 fn emc2101_duty_has_64_steps_and_rounds_up() {
     for (percent, code) in [(0, 0), (1, 1), (25, 16), (50, 32), (99, 63), (100, 63)] {
         with(&write_and_check(0x4C, 0x4C, code), |bus| {

@@ -48,6 +48,22 @@ fn eeprom_reads_within_its_bounds_only() {
 }
 
 #[test]
+fn every_size_ends_where_the_part_does() {
+    for (size, bytes) in [(Size::C02, 256), (Size::C32, 4_096), (Size::C64, 8_192)] {
+        let mut bus = RegisterFile::new(0x50, &[]);
+        let mut eeprom = Eeprom::new(&mut bus, 0x50, size).unwrap();
+        eeprom.read(bytes - 4, &mut [0; 4]).unwrap();
+        assert!(matches!(
+            eeprom.read(bytes - 3, &mut [0; 4]).unwrap_err(),
+            Error::OutOfRange { .. }
+        ));
+        // From a page's start, a whole page goes out at once.
+        let page = if size == Size::C02 { 8 } else { 32 };
+        assert_eq!(eeprom.write_some(bytes - 64, &[1; 64]).unwrap(), page);
+    }
+}
+
+#[test]
 fn larger_eeproms_have_two_bytes_of_offset() {
     let expected = [T::write_read(0x57, vec![0x1F, 0xFF], vec![0x5A])];
     let mut data = [0];
@@ -211,6 +227,36 @@ fn parts_are_found_by_the_names_that_profiles_use() {
     for name in ["", "TPS40305", "LM25119", "unpublished", "emc2101", "TMP"] {
         assert_eq!(Part::named(name), None, "{name}");
     }
+}
+
+#[test]
+fn usual_addresses_are_those_of_known_boards() {
+    for (part, address) in [
+        (Part::Emc2101, 0x4C),
+        (Part::Emc2103, 0x2E),
+        (Part::Emc2302, 0x2F),
+        (Part::Tmp1075, 0x48),
+        (Part::Tmp451, 0x4C),
+        (Part::Lm75, 0x48),
+        (Part::Ina260, 0x40),
+        (Part::Ds4432u, 0x48),
+        (Part::Tps546, 0x24),
+        (Part::Tps53647, 0x71),
+        (Part::Tps53667, 0x71),
+        (Part::Fxl6408, 0x43),
+        (Part::At24, 0x50),
+        (Part::Apw, 0x10),
+    ] {
+        assert_eq!(part.usual_address(), address, "{part:?}");
+    }
+}
+
+#[test]
+fn a_probe_without_identification_reads_a_register_that_exists() {
+    let expected = [T::write_read(0x48, vec![0xF8], vec![0])];
+    with(&expected, |bus| probe(bus, Part::Ds4432u, 0x48)).unwrap();
+    let expected = [T::write_read(0x48, vec![0x00], vec![0])];
+    with(&expected, |bus| probe(bus, Part::Lm75, 0x48)).unwrap();
 }
 
 /// Registers and what they hold.

@@ -69,8 +69,11 @@ fn check_set_up(config: tps546::Config, words: &[(u8, u16)], bytes: &[(u8, u8)])
     for (register, byte) in COMMON_BYTES.iter().chain(bytes) {
         assert_eq!(bus.byte(*register), *byte, "{} {register:02x}", config.name);
     }
-    // Off comes first, and old faults are cleared last.
+    // Off comes first, then a start that needs the pin as well, until all is written; old faults are
+    // cleared last.
     assert_eq!(bus.writes.first().unwrap(), &[0x01, 0x00]);
+    assert_eq!(bus.writes[1], [0x02, 0x1F]);
+    assert_eq!(bus.writes[bus.writes.len() - 2], [0x02, 0x1B]);
     assert_eq!(bus.writes.last().unwrap(), &[0x03]);
     bus
 }
@@ -498,6 +501,42 @@ fn all_ones_are_no_measurement_and_no_status() {
 }
 
 #[test]
+fn status_comes_from_its_registers() {
+    let registers: [(u8, &[u8]); 7] = [
+        (0x79, &[0x40, 0x08]),
+        (0x7A, &[0x11]),
+        (0x7B, &[0x22]),
+        (0x7C, &[0x33]),
+        (0x7D, &[0x44]),
+        (0x7E, &[0x55]),
+        (0x80, &[0x66]),
+    ];
+    let full = Status {
+        word: 0x0840,
+        vout: 0x11,
+        iout: 0x22,
+        input: 0x33,
+        temperature: 0x44,
+        cml: 0x55,
+        mfr: 0x66,
+    };
+    let bus = RegisterFile::new(0x24, &registers);
+    let found = Tps546::new(bus, 0x24, tps546::Config::BITAXE_5V).status();
+    assert_eq!(found.unwrap(), full);
+    // The multi-phase parts set communication bits for no reason, and their own mean something else.
+    let bus = RegisterFile::new(0x71, &registers);
+    let found = Tps536x7::new(bus, 0x71, tps536x7::Config::NERDQAXE_PP).status();
+    assert_eq!(
+        found.unwrap(),
+        Status {
+            cml: 0,
+            mfr: 0,
+            ..full
+        }
+    );
+}
+
+#[test]
 fn status_words_become_flags() {
     let flags = |status: Status| status.flags().collect::<Vec<_>>();
     assert_eq!(flags(Status::default()), []);
@@ -576,6 +615,34 @@ fn status_words_become_flags() {
                 ..Status::default()
             },
             StatusFlag::InputUnderVoltage,
+        ),
+        (
+            Status {
+                input: 0x10,
+                ..Status::default()
+            },
+            StatusFlag::InputUnderVoltage,
+        ),
+        (
+            Status {
+                iout: 0x40,
+                ..Status::default()
+            },
+            StatusFlag::OutputOverCurrent,
+        ),
+        (
+            Status {
+                mfr: 0x80,
+                ..Status::default()
+            },
+            StatusFlag::Internal,
+        ),
+        (
+            Status {
+                cml: 0x08,
+                ..Status::default()
+            },
+            StatusFlag::Internal,
         ),
         (
             Status {
@@ -737,6 +804,7 @@ fn tps53647_is_not_given_what_only_the_larger_part_has() {
     };
     Tps536x7::new(&mut bus, 0x71, config).configure().unwrap();
     assert_eq!((bus.byte(0xE4), bus.byte(0xDA)), (2, 90));
+    assert_eq!((bus.word_le(0x46), bus.word_le(0x4A)), (0xEAF8, 0xEAF8));
     for register in [0xE8, 0xD0, 0xE0, 0x5B, 0x5D] {
         assert!(!bus.registers.contains_key(&register), "{register:02x}");
     }
