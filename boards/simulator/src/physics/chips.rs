@@ -14,8 +14,9 @@ const BREAK: f64 = 1.6;
 const BREAK_TICKS: u8 = 2;
 /// Voltage over nominal below which a chip is deaf and forgets. Assumed.
 const DEAF: f64 = 0.5;
-/// Delivered share below which a chip may stop answering, and how likely per minute. Assumed.
-const HANG_BELOW: f64 = 0.2;
+/// Margin, in spreads, below which a chip delivers less than a fifth and may stop answering, and how likely that is per
+/// minute. Assumed.
+const HANG_BELOW: f64 = -0.8416;
 const HANG_PER_MINUTE: f64 = 0.05;
 /// Wrong nonces per good one that no voltage cures.
 const WRONG_FLOOR: f64 = 1e-4;
@@ -76,6 +77,8 @@ pub(crate) struct Die {
     pub(crate) activity: ChipActivity,
     pub(crate) celsius: f64,
     highest_c: f64,
+    /// Conductance as it works now.
+    siemens: f64,
     pub(crate) watts: f64,
     pub(crate) dead: bool,
     pub(crate) hung: bool,
@@ -130,6 +133,7 @@ impl Dies {
                     activity: ChipActivity::default(),
                     celsius,
                     highest_c: celsius,
+                    siemens: 0.0,
                     watts: 0.0,
                     dead: false,
                     hung: false,
@@ -172,9 +176,13 @@ impl Dies {
         for (domain, dies) in self
             .domain_mv
             .iter_mut()
-            .zip(self.dies.chunks(self.per_domain))
+            .zip(self.dies.chunks_mut(self.per_domain))
         {
-            let siemens: f64 = dies.iter().map(|die| die.siemens(spec)).sum();
+            let mut siemens = 0.0;
+            for die in dies {
+                die.conduct(spec);
+                siemens += die.siemens;
+            }
             // Millivolts per ampere for now.
             *domain = 1000.0 / siemens.max(1e-6);
             ohms += *domain / 1000.0;
@@ -189,7 +197,7 @@ impl Dies {
             *domain *= self.amps;
             let volts = *domain / 1000.0;
             for die in dies {
-                die.watts = die.siemens(spec) * volts * volts;
+                die.watts = die.siemens * volts * volts;
             }
         }
     }
@@ -199,7 +207,7 @@ impl Dies {
         let nominal = spec.chip.nominal_mv;
         for index in 0..self.dies.len() {
             let mv = self.domain_mv[index / self.per_domain];
-            let delivered = self.delivered(spec, index);
+            let margin = self.margin(spec, index);
             let die = &mut self.dies[index];
             die.note_temperature(spec);
             die.stressed |= mv > STRESS * nominal;
@@ -211,7 +219,7 @@ impl Dies {
             die.dead |= die.over_ticks >= BREAK_TICKS;
             if mv < DEAF * nominal {
                 die.hung = false;
-            } else if die.activity.hashing && delivered < HANG_BELOW {
+            } else if die.activity.hashing && margin < HANG_BELOW {
                 die.hung |= dice(index) < HANG_PER_MINUTE * dt / 60.0;
             }
         }
@@ -225,7 +233,7 @@ impl Dies {
             let starved = die.activity.hashing
                 && !die.hung
                 && self.domain_mv[index / self.per_domain] > 0.0
-                && self.delivered(spec, index) < HANG_BELOW;
+                && self.margin(spec, index) < HANG_BELOW;
             !die.dead && (over || starved)
         })
     }
@@ -252,25 +260,29 @@ impl Dies {
         })
     }
 
-    /// Share of correct work of a chip at its clock, voltage and temperature; zero when dead.
+    /// Share of correct work of a chip at its clock, voltage and temperature; zero when dead or unfed.
     fn delivered(&self, spec: &PhysicsSpec, index: usize) -> f64 {
-        let (chip, die) = (&spec.chip, &self.dies[index]);
-        let mv = self.domain_mv[index / self.per_domain];
-        if die.dead || mv <= 0.0 {
+        if self.dies[index].dead || self.domain_mv[index / self.per_domain] <= 0.0 {
             return 0.0;
         }
+        phi(self.margin(spec, index))
+    }
+
+    /// How far a chip's voltage is above its threshold, in spreads of its cores.
+    fn margin(&self, spec: &PhysicsSpec, index: usize) -> f64 {
+        let (chip, die) = (&spec.chip, &self.dies[index]);
         let threshold = die.mu_mv
             + die.weak_mv
             + self.age_shift_mv * die.ageing
             + chip.slope_mv_per_mhz * (die.activity.mhz - chip.nominal_mhz)
             + chip.warm_shift_per_k * chip.nominal_mv * (die.celsius - 65.0);
-        phi((mv - threshold) / chip.sigma_mv)
+        (self.domain_mv[index / self.per_domain] - threshold) / chip.sigma_mv
     }
 }
 
 impl Die {
-    /// Conductance of the die as it works now.
-    fn siemens(&self, spec: &PhysicsSpec) -> f64 {
+    /// Works out the conductance.
+    fn conduct(&mut self, spec: &PhysicsSpec) {
         // Beyond 200 °C the exponential only describes a fire.
         let warm = ((self.celsius.min(200.0) - 60.0) / spec.chip.leak_scale_k).exp();
         let busy = match (self.dead, self.activity.hashing && !self.hung) {
@@ -278,7 +290,7 @@ impl Die {
             (false, true) => 1.0,
             (false, false) => spec.chip.idle_share,
         };
-        self.k_leak * warm + self.k_dynamic * self.activity.mhz * busy
+        self.siemens = self.k_leak * warm + self.k_dynamic * self.activity.mhz * busy;
     }
 
     pub(crate) fn note_temperature(&mut self, spec: &PhysicsSpec) {

@@ -242,7 +242,7 @@ pub fn nerdqaxe_pp() -> PhysicsSpec {
     spec.fans.count = 2;
     spec.thermal = ThermalSpec {
         sensors: vec![0.5],
-        ..sink(0.40, 0.5, 180.0)
+        ..sink(0.28, 0.5, 180.0)
     };
     spec.supply = SupplySpec::Regulator(RegulatorSpec {
         output_mv: (1005.0, 1400.0),
