@@ -74,24 +74,9 @@ impl Psu {
         }
     }
 
-    /// Forgets everything, to find out anew what is there.
-    pub(crate) fn restart(&mut self, now: Duration) {
-        self.protocol = None;
-        self.model = None;
-        self.step = Step::Idle;
-        self.due = now;
-        self.wanted_mv = None;
-        self.set_mv = None;
-    }
-
     /// The wanted output was taken.
     pub(crate) fn is_set(&self) -> bool {
         self.set_mv.is_some() && self.set_mv == self.wanted_mv
-    }
-
-    /// It is known what it is.
-    pub(crate) fn is_known(&self) -> bool {
-        self.model.is_some()
     }
 
     /// When the next step is due.

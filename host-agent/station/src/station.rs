@@ -687,7 +687,10 @@ impl Station {
             self.stage,
             Stage::Lines(..) | Stage::Core(_) | Stage::Release(_)
         );
-        let pause = if coming_up || (state == State::Checking && !self.prepared) {
+        let unsure = self.stage == Stage::On && !self.voltage_confirmed(now);
+        let pause = if unsure {
+            CORE_PAUSE
+        } else if coming_up || (state == State::Checking && !self.prepared) {
             POLL_COMING_UP
         } else if self.stage.is_off() && state == State::Off && !self.run {
             POLL_OFF
@@ -940,6 +943,7 @@ impl Station {
             Ok(()) => {
                 self.set_mv = Some(mv);
                 self.settled_at = now + self.settle();
+                self.poll_at = self.poll_at.min(self.settled_at);
                 true
             }
             Err(trouble) => {
@@ -978,7 +982,7 @@ impl Station {
             }
             return;
         }
-        let settled = now >= self.settled_at && !psu_busy;
+        let settled = self.voltage_confirmed(now) && !psu_busy;
         match self.sent_mhz {
             Some(sent) if sent == target.mhz => {}
             Some(sent) if target.mhz > sent && !settled => return,
@@ -987,6 +991,25 @@ impl Station {
         if target.mv < set_mv && !psu_busy && self.all_at_most(target.mhz) {
             self.set_voltage(now, target.mv);
         }
+    }
+
+    /// The supply has followed its last setting: it had the time, and a look at it since then agrees
+    /// where it measures. An instrument that is a little off gets its way after a while: what is too
+    /// far off is for the guard.
+    fn voltage_confirmed(&self, now: Duration) -> bool {
+        if now < self.settled_at {
+            return false;
+        }
+        if !self.sense.output_measured || now >= self.settled_at + CONFIRM {
+            return true;
+        }
+        let goal = f64::from(self.layout.output_mv(self.set_mv.unwrap_or(0)));
+        self.sense.output_mv.at >= self.settled_at
+            && self
+                .sense
+                .output_mv
+                .value
+                .is_some_and(|mv| mv >= goal * CONFIRM_SHARE)
     }
 
     /// Where clock and voltage are to be now.
@@ -1158,18 +1181,28 @@ impl Station {
         }
         if self.stage == Stage::On && now < self.settled_at {
             sooner(self.settled_at);
+        } else if self.stage == Stage::On && !self.voltage_confirmed(now) {
+            sooner(now + CORE_PAUSE);
         }
         due.max(now + SHORTEST)
     }
 
     /// Answers of the power supply are waited for; while all is off its turn comes with the polls.
     fn psu_matters(&self) -> bool {
-        !self.stage.is_off() || self.guard.state() == State::Checking
+        !self.stage.is_off()
+            || self.guard.state() == State::Checking
+            || self.sense.seems_on(&self.layout)
     }
 }
 
 /// While power comes up the core is looked at this often.
 const CORE_PAUSE: Duration = Duration::from_millis(50);
+
+/// After this long a voltage that is about right is taken for right.
+const CONFIRM: Duration = Duration::from_secs(3);
+
+/// A voltage is about right from this share of its setting on.
+const CONFIRM_SHARE: f64 = 0.985;
 
 /// Switching off that failed is tried again this soon.
 const OFF_RETRY: Duration = Duration::from_millis(250);
