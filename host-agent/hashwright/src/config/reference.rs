@@ -207,6 +207,23 @@ const BOARD: Section = Section {
             example: "\"A-0042\"",
         },
         Key {
+            name: "revision",
+            kind: "text",
+            default: Some("the newest that the profile knows"),
+            range: "one of the profile's revisions",
+            about: "Revision of the board. Parts and their addresses may differ between them; a wrong \
+                    one shows as parts that are missing, and the board stays off.",
+            example: "\"601\"",
+        },
+        Key {
+            name: "slot",
+            kind: "whole number",
+            default: Some("by serial line where the profile knows it, else by order"),
+            range: "0 to 15; where several boards share a supply",
+            about: "Place of the board in its machine: which lines and addresses are its own.",
+            example: "1",
+        },
+        Key {
             name: "frequency_mhz",
             kind: "number",
             default: Some("the profile's default"),
@@ -224,6 +241,15 @@ const BOARD: Section = Section {
                     itself where heat demands it, and returns to these. Without effect with \
                     `control = \"external\"`.",
             example: "1150",
+        },
+        Key {
+            name: "cooled_elsewhere",
+            kind: "true or false",
+            default: Some("false"),
+            range: "must be true for real boards that drive no fan themselves",
+            about: "Says that a person has made sure that something cools the board. Its temperatures \
+                    are watched as ever.",
+            example: "true",
         },
         Key {
             name: "scale_bits",
@@ -317,7 +343,7 @@ const BOARD_SIM: Section = Section {
             name: "controller",
             kind: "text",
             default: Some("what such boards usually have"),
-            range: "CONTROLLERS",
+            range: "`bitaxe-raw`, `bitaxe-raw-total`, `emberone`, `bitcrane` or `guarded`",
             about: "Firmware of the board's controller. `guarded` is ours, with a guard of its own.",
             example: "\"guarded\"",
         },
@@ -326,7 +352,7 @@ const BOARD_SIM: Section = Section {
             kind: "list of texts",
             default: Some("none"),
             range: "up to 32 of `NAME@TIME` or `NAME:VALUE@TIME`; the time after the start in `ms`, `s`, `m` or `h`",
-            about: "What goes wrong with the board, and when: FAULTS.",
+            about: "What goes wrong with the board, and when; [all faults](#faults-of-simulated-boards).",
             example: "[\"fan-stuck@60s\"]",
         },
     ],
@@ -446,6 +472,16 @@ pub fn markdown() -> String {
             let _ = write!(out, "```toml\n{} = {}\n```\n", key.name, key.example);
         }
         out.push('\n');
+    }
+    out
+}
+
+/// The faults of simulated boards as a Markdown table.
+#[must_use]
+pub fn faults() -> String {
+    let mut out = String::from("| fault | what happens |\n|---|---|\n");
+    for (name, argument, about) in board_simulator::board::Fault::NAMES {
+        let _ = writeln!(out, "| `{name}{argument}` | {about} |");
     }
     out
 }

@@ -187,6 +187,22 @@ impl<'r> Tables<'r> {
         if let (Some(profile), Some(mv)) = (&profile, voltage_mv) {
             check_voltage(section, profile, mv);
         }
+        let elsewhere = section.boolean("cooled_elsewhere");
+        let fans = profile.as_ref().map_or(1, |profile| profile.cooling.fans);
+        let real = matches!(control, Some(Control::Port(_) | Control::Linux));
+        if fans == 0 && real && elsewhere != Some(true) {
+            section.bad(
+                "cooled_elsewhere",
+                "is missing. This board drives no fan, so that nobody would notice if its air stopped \
+                 before it gets hot. If something else cools it, write cooled_elsewhere = true",
+            );
+        } else if fans > 0 && elsewhere.is_some() {
+            section.bad(
+                "cooled_elsewhere",
+                "is only for boards that drive no fan; for boards in liquid there is \
+                 [cooling] mode = \"immersion\"",
+            );
+        }
         let sim = section.table("sim", "board.sim");
         if sim.is_some() && simulated == Some(false) {
             section.bad("sim", "is only for boards with uart = \"sim\"");
@@ -354,6 +370,7 @@ fn no_shared_ports(sections: &[Section<'_>], boards: &[Option<Board>]) {
             sections[index].bad("uart", message);
         }
     }
+    one_supply(sections, boards);
     for (index, board) in boards.iter().enumerate() {
         let Some(board) = board else { continue };
         if let Some(first) = controls.get(&board.uart.to_string()) {
@@ -371,6 +388,30 @@ fn no_shared_ports(sections: &[Section<'_>], boards: &[Option<Board>]) {
             );
             sections[index].bad("control", message);
         }
+    }
+}
+
+/// Boards that one controller switches hang on one supply: they are of one kind and have one set point.
+fn one_supply(sections: &[Section<'_>], boards: &[Option<Board>]) {
+    let mut firsts: HashMap<String, (usize, &Board)> = HashMap::new();
+    for (index, board) in boards.iter().enumerate() {
+        let Some(board) = board else { continue };
+        if !matches!(board.control, Control::Port(_) | Control::Linux) {
+            continue;
+        }
+        let key = board.control.to_string();
+        let (first, other) = *firsts.entry(key).or_insert((index, board));
+        let differs = |key, differs: bool| {
+            if differs {
+                let message = format!(
+                    "differs from that of board[{first}], which hangs on the same supply"
+                );
+                sections[index].bad(key, message);
+            }
+        };
+        differs("profile", other.profile != board.profile);
+        differs("frequency_mhz", other.target_mhz() != board.target_mhz());
+        differs("voltage_mv", other.target_mv() != board.target_mv());
     }
 }
 

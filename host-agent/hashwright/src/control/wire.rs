@@ -305,50 +305,51 @@ mod tests {
 
     use super::*;
 
-    /// A controller that answers each request as told, one connection after the other.
-    fn controller(answers: Vec<Vec<Option<&'static [u8]>>>) -> (tempfile::TempDir, PortWire) {
+    /// A controller that answers so many requests of each connection with the level of a pin, and then
+    /// goes silent or hangs up.
+    fn controller(connections: Vec<(usize, bool)>) -> (tempfile::TempDir, PortWire) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control");
         let listener = UnixListener::bind(&path).unwrap();
         thread::spawn(move || {
-            for answers in answers {
+            for (answers, hang_up) in connections {
                 let (mut stream, _) = listener.accept().unwrap();
-                for answer in answers {
-                    let mut request = [0; 64];
-                    if stream.read(&mut request).unwrap() == 0 {
-                        break;
-                    }
-                    if let Some(answer) = answer {
-                        stream.write_all(answer).unwrap();
-                    }
+                let mut request = [0; 64];
+                for _ in 0..answers {
+                    stream.read_exact(&mut request[..6]).unwrap();
+                    stream.write_all(&[1, 0, request[2], 1]).unwrap();
                 }
+                // Until the host gives up.
+                while !hang_up && stream.read(&mut request).is_ok_and(|count| count > 0) {}
             }
         });
         (folder, PortWire::new(Uart::Unix(path)))
     }
 
+    fn ask(wire: &mut PortWire) -> Result<usize, BusError> {
+        wire.exchange(&[6, 0, 7, 0, 6, 0], Some(Expect::probe(7)), &mut [0; 260])
+    }
+
     #[test]
     fn a_question_is_answered_over_a_socket() {
-        // The answers to the probe and to the level of pin 0, with the length of the data.
-        let (_folder, wire) = controller(vec![vec![Some(&[1, 0, 0, 1]), Some(&[1, 0, 1, 1])]]);
+        let (_folder, wire) = controller(vec![(2, false)]);
         let mut client = Client::new(wire, Firmware::default());
         assert!(client.pin_level(0).unwrap());
     }
 
     #[test]
-    fn a_controller_that_says_nothing_is_a_timeout() {
-        let (_folder, mut wire) = controller(vec![vec![None, None]]);
-        let expect = Expect::probe(7);
-        let answer = wire.exchange(&[6, 0, 7, 0, 6, 0], Some(expect), &mut [0; 260]);
-        assert_eq!(answer, Err(BusError::Timeout));
+    fn a_controller_that_says_nothing_is_a_timeout_and_then_lost() {
+        let (_folder, mut wire) = controller(vec![(0, false)]);
+        for _ in 0..SILENCES {
+            assert_eq!(ask(&mut wire), Err(BusError::Timeout));
+        }
+        assert!(matches!(ask(&mut wire), Err(BusError::Port(_))));
     }
 
     #[test]
     fn a_port_that_was_closed_is_told_and_opened_again() {
-        let (_folder, mut wire) = controller(vec![vec![], vec![Some(&[1, 0, 7, 1])]]);
-        let ask = |wire: &mut PortWire| {
-            wire.exchange(&[6, 0, 7, 0, 6, 0], Some(Expect::probe(7)), &mut [0; 260])
-        };
+        let (_folder, mut wire) = controller(vec![(1, true), (1, true)]);
+        assert!(ask(&mut wire).is_ok());
         assert!(matches!(ask(&mut wire), Err(BusError::Port(_))));
         // At once it is not even tried.
         assert!(matches!(ask(&mut wire), Err(BusError::Port(_))));

@@ -46,6 +46,7 @@ fn check_part(name: &str, part: &str, expected: &str) {
 #[test]
 fn the_config_page_lists_every_key() {
     check_part("config.md", "reference", reference::markdown().trim_end());
+    check_part("config.md", "faults", reference::faults().trim_end());
 }
 
 #[test]
