@@ -1,6 +1,7 @@
 //! The board-controller application on a virtual Gamma, driven through the control port by the real host client.
 
 mod bench;
+mod ember;
 mod extension;
 
 use std::time::Duration;
