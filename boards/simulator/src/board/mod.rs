@@ -89,6 +89,8 @@ pub struct VirtualBoard {
     /// What the fan page was told, percent; none as long as it says nothing.
     page_duty: Vec<Option<f64>>,
     applied: Option<Applied>,
+    /// What regulators last felt of their enable pin.
+    enabled: Option<bool>,
     faults: Vec<(Fault, u64)>,
     /// An over-current protection has tripped; until the supply is told to be off.
     tripped: bool,
@@ -159,6 +161,7 @@ impl VirtualBoard {
             pins: Vec::new(),
             page_duty: vec![starts_full.then_some(100.0); fans],
             applied: None,
+            enabled: None,
             faults: Vec::new(),
             tripped: false,
             now: 0,
@@ -610,7 +613,7 @@ impl VirtualBoard {
     /// Brings what the parts and pins want to the physics and the chips; true if that was anything new.
     fn apply(&mut self) -> bool {
         let fans = usize::from(self.spec.physics.fans.count);
-        let drives: Drives = self.buses.drives(fans);
+        let mut drives: Drives = self.buses.drives(fans);
         for (number, level) in &drives.pins {
             for pin in &mut self.pins {
                 if pin.spec.number == *number && pin.spec.role != PinRole::Plug {
@@ -618,7 +621,15 @@ impl VirtualBoard {
                 }
             }
         }
-        let core = self.is_active(PinRole::Core).unwrap_or(true);
+        let enabled = self.is_active(PinRole::Core);
+        if self.enabled != enabled {
+            // Regulators follow their enable pin at once.
+            self.enabled = enabled;
+            let senses = self.senses();
+            self.buses.tick(&senses);
+            drives = self.buses.drives(fans);
+        }
+        let core = enabled.unwrap_or(true);
         let psu = self.is_active(PinRole::Psu).unwrap_or(true);
         let wanted = psu && drives.core_on.unwrap_or(core);
         self.tripped &= wanted;

@@ -1,8 +1,12 @@
 //! A bench for boards: a host that speaks the control protocol with frames written out by hand, and a clock.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[path = "../bench/mod.rs"]
+pub(crate) mod wire;
+
 use std::time::Duration;
 
+use board_simulator::Target;
 use board_simulator::{
     ChainSpec, Chip,
     board::{BoardSpec, Controller, DeviceSpec, Fault, Part, PinSpec, Probe, Truth, VirtualBoard},
@@ -133,6 +137,80 @@ impl Bench {
     pub(crate) fn pin(&mut self, pin: u8, level: bool) {
         let answer = self.ask(0, 0x06, pin, &[u8::from(level)]);
         assert_eq!(answer, Some(vec![u8::from(level)]));
+    }
+
+    /// Says something to the chips and waits two milliseconds; what they say in the meantime is returned.
+    pub(crate) fn say(&mut self, frame: &[u8]) -> Vec<u8> {
+        self.board.uart_receive(self.now, frame);
+        self.now += Duration::from_millis(2);
+        let mut heard = Vec::new();
+        self.board.uart_take_output(self.now, &mut heard);
+        heard
+    }
+
+    /// How many chips answer to a read of their id; only before version rolling is on.
+    pub(crate) fn answering(&mut self) -> usize {
+        let mut heard = self.say(&wire::read(Target::All, 0x00));
+        for _ in 0..50 {
+            self.now += Duration::from_millis(5);
+            self.board.uart_take_output(self.now, &mut heard);
+        }
+        heard
+            .windows(2)
+            .filter(|pair| *pair == [0xAA, 0x55])
+            .count()
+    }
+
+    /// Brings BM1370 chips to a clock and ready for jobs.
+    pub(crate) fn start_chips(&mut self, pll: u32, sweep: u32) {
+        let chips = self.board.spec().chain.chips;
+        let all = |register, value| wire::write(Target::All, register, value);
+        self.say(&all(0xA4, 0x9000_FFFF));
+        self.say(&all(0xA8, 0x0007_0000));
+        self.say(&all(0x18, 0xF000_C100));
+        self.say(&wire::command(&[0x53, 5, 0, 0]));
+        let interval = 256 / chips.next_power_of_two();
+        let address = |chip: u16| (chip * interval.min(255)) as u8;
+        for chip in 0..chips {
+            self.say(&wire::command(&[0x40, 5, address(chip), 0]));
+        }
+        self.say(&all(0x14, 0xFF));
+        for chip in 0..chips {
+            for (register, value) in [
+                (0xA8, 0x0007_01F0),
+                (0x18, 0xF000_C100),
+                (0x3C, 0x8000_8B00),
+                (0x3C, 0x8000_800C),
+                (0x3C, 0x8000_82AA),
+            ] {
+                self.say(&wire::write(Target::One(address(chip)), register, value));
+            }
+            let offset = u32::from(chip) * 0x1_0000 / u32::from(chips);
+            let target = Target::One(address(chip));
+            self.say(&wire::write(target, 0x0C, 0x8000_0000 | offset));
+        }
+        self.say(&all(0x08, pll));
+        self.say(&all(0x10, sweep));
+        self.say(&all(0xA4, 0x9000_FFFF));
+    }
+
+    /// Mines for a while, with a new job every second; returns the bytes that came back.
+    pub(crate) fn mine(&mut self, time: Duration) -> Vec<u8> {
+        let end = self.now + time;
+        let mut heard = Vec::new();
+        while self.now < end {
+            let seed = self.now.as_millis() as u32;
+            let job = wire::job((seed / 100 % 16) as u8 * 8, &wire::header(seed));
+            self.board.uart_receive(self.now, &job);
+            let next = (self.now + Duration::from_secs(1)).min(end);
+            while let Some(event) = self.board.next_event().filter(|event| *event < next) {
+                self.now = event.max(self.now);
+                self.board.uart_take_output(self.now, &mut heard);
+            }
+            self.now = next;
+            self.board.uart_take_output(self.now, &mut heard);
+        }
+        heard
     }
 
     pub(crate) fn i2c(&mut self, bus: u8) -> Wire<'_> {
