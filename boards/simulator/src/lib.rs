@@ -27,7 +27,10 @@
 //! What is modelled on assumptions, because nobody published it: a chip queues at most 16 replies and loses further ones;
 //! register 0x10 is zero after reset, so nothing hashes before it is written; soft reset (0xA8) closes misc control and the
 //! cores; sub-cores that lack version bits of their own repeat each other's headers; stopping and restarting the hashing
-//! (cores, clock, sweep length) starts the job's versions over. Power, heat and faults are not modelled here.
+//! (cores, clock, sweep length) starts the job's versions over.
+//!
+//! A chain is ideal unless told otherwise: [`VirtualChain::set_powered`] and [`VirtualChain::set_condition`] say what power and
+//! heat do to it. [`physics`] works that out; [`board`] ties a chain, its physics and the devices around it together.
 
 pub mod board;
 mod chain;

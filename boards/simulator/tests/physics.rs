@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use board_simulator::physics::{
     ChipActivity, FanFault, Machine, OperatingPoint, PhysicsSpec, Quality, SupplySpec, Trip,
-    operating_point, operating_point_at, presets,
+    operating_point, operating_point_at, presets, published,
 };
 use proptest::prelude::*;
 
@@ -113,6 +113,21 @@ fn s19k_pro_follows_its_published_profiles() {
             "{mhz} MHz: {} W",
             point.input_w
         );
+    }
+}
+
+#[test]
+fn s19_xp_follows_its_published_presets() {
+    let points = published("s19-xp");
+    assert_eq!(points.len(), 7);
+    for point in points {
+        let sim = operating_point(&presets::s19_xp(), point.mhz, point.mv, 20.0, 100.0).unwrap();
+        let watts = sim.input_w / point.input_w.unwrap();
+        let rate = sim.hashrate_ths / point.hashrate_ths;
+        // Round numbers, of which one is 10 % above the line through the others.
+        assert!((0.88..1.05).contains(&watts), "{point:?}: {sim:?}");
+        // The highest presets promise every hash.
+        assert!((0.93..1.02).contains(&rate), "{point:?}: {sim:?}");
     }
 }
 

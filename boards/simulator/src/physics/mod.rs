@@ -27,6 +27,7 @@ mod machine;
 mod normal;
 mod point;
 pub mod presets;
+mod published;
 mod spec;
 mod supply;
 
@@ -34,6 +35,7 @@ pub use chips::{ChipActivity, ChipState};
 pub use fans::{FanFault, FanState};
 pub use machine::{Machine, TICK};
 pub use point::{OperatingPoint, operating_point, operating_point_at};
+pub use published::{Published, published};
 pub use spec::{
     ChipConstants, FanSpec, PhysicsError, PhysicsSpec, PsuSpec, Quality, RegulatorSpec, SupplySpec,
     ThermalSpec,
