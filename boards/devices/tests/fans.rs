@@ -395,6 +395,18 @@ fn other_bus_errors_are_passed_on_as_they_are() {
 
 #[test]
 fn diode_codes_that_do_not_fit_are_refused_before_the_bus() {
+    let error = with(&[], |bus| Emc2101::new(bus, 0x4C).init(None, Some(0x10))).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::OutOfRange {
+                value: 0x10,
+                max: 0x0F,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = with(&[], |bus| Emc2101::new(bus, 0x4C).init(Some(0x40), None)).unwrap_err();
     assert!(
         matches!(

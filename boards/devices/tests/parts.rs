@@ -170,6 +170,23 @@ fn a_pin_gets_its_level_before_it_drives() {
 }
 
 #[test]
+fn pins_are_known_by_maker_whatever_the_revision() {
+    for id in [0xA0, 0xA2, 0xBC] {
+        let bus = RegisterFile::new(0x43, &[(0x01, &[id])]);
+        assert_eq!(Fxl6408::new(bus, 0x43).identify().unwrap(), u64::from(id));
+    }
+    for id in [0x00, 0x80, 0xE0, 0xFF] {
+        let bus = RegisterFile::new(0x43, &[(0x01, &[id])]);
+        assert!(
+            Fxl6408::new(bus, 0x43)
+                .identify()
+                .unwrap_err()
+                .is_wrong_device()
+        );
+    }
+}
+
+#[test]
 fn pins_beyond_the_eighth_do_not_exist() {
     for pin in [8, 255] {
         let results = with(&[], |bus| {

@@ -266,6 +266,19 @@ fn a_protective_limit_that_is_not_taken_stops_the_set_up() {
 }
 
 #[test]
+fn a_limit_may_be_off_by_a_sixteenth_and_no_more() {
+    // The current limit of 30 A in eighths of an ampere: 28.25 A is near enough, 28 A is not, and
+    // neither is 32 A.
+    for (kept, taken) in [(0xE8E2_u16, true), (0xE8E0, false), (0xE900, false)] {
+        let mut bus = fresh_tps546();
+        bus.registers.insert(0x46, kept.to_le_bytes().to_vec());
+        bus.stuck.push(0x46);
+        let result = Tps546::new(&mut bus, 0x24, tps546::Config::BITAXE_5V).configure();
+        assert_eq!(result.is_ok(), taken, "{kept:04x}");
+    }
+}
+
+#[test]
 fn limits_may_come_back_with_another_exponent() {
     // 25 A and 30 A kept in steps of half an ampere, 4.8 V in quarters of a volt.
     let mut bus = Requantising(fresh_tps546());
