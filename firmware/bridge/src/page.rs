@@ -28,8 +28,9 @@ pub const MAX_I2C_WRITE: usize = 255;
 /// 60 come from our firmware only.
 pub const MAX_I2C_READ: usize = 255;
 
-/// The slowest and the fastest I2C clock that is ever asked for, in Hz.
-pub const I2C_HERTZ: RangeInclusive<u32> = 10_000..=1_000_000;
+/// The slowest and the fastest I2C clock that our firmware takes, in Hz. Slower ones would hold up the guard's own
+/// readings.
+pub const I2C_HERTZ: RangeInclusive<u32> = 50_000..=1_000_000;
 
 /// How a firmware drives fans itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

@@ -190,13 +190,15 @@ pub(crate) fn rail<H: Hardware>(
 }
 
 /// Sets one rail's regulator up, with its output off, and checks that it is the right one.
+///
+/// The error is what it says about the hardware itself, `None` for a transfer that failed.
 pub(crate) fn configure<H: Hardware>(
     hardware: &mut H,
     index: usize,
     rail: &RailPlan,
-) -> Result<(), Report> {
+) -> Result<(), Option<Report>> {
     let subject = Subject::Rail(u8::try_from(index).unwrap_or(u8::MAX));
-    let result = match *rail {
+    match *rail {
         RailPlan::Tps546 {
             bus: number,
             address,
@@ -230,11 +232,6 @@ pub(crate) fn configure<H: Hardware>(
                 (result, _, _) => result,
             }
         }
-    };
-    // What failed for a moment shows up as a rail that cannot be read.
-    match result {
-        Err(Some(report)) => Err(report),
-        _ => Ok(()),
     }
 }
 

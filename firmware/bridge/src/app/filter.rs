@@ -21,6 +21,8 @@ pub(crate) enum Verdict {
     Held,
     /// A duty for the fan with this index, in percent.
     Duty { fan: usize, percent: u8 },
+    /// It goes to the device, and switches the core.
+    Core { on: bool },
     /// Not now, or never.
     Deny(&'static str),
 }
@@ -133,9 +135,9 @@ fn tps546(
         // Storing can brick the part, restoring undoes its set-up.
         [0x11..=0x18, ..] => Verdict::Deny("the regulator's memory is not written"),
         [] | [_] => Verdict::Pass,
-        [OPERATION, on] if on & 0x80 == 0 => Verdict::Pass,
+        [OPERATION, on] if on & 0x80 == 0 => Verdict::Core { on: false },
         // The bits below select a margin, which would raise the voltage.
-        [OPERATION, 0x80] if decision.power => Verdict::Pass,
+        [OPERATION, 0x80] if decision.power => Verdict::Core { on: true },
         [OPERATION, 0x80] => Verdict::Deny("no power grant"),
         // The command alone, or command and control pin: with both a command switches off.
         [ON_OFF_CONFIG, 0x1B | 0x1F] => Verdict::Pass,

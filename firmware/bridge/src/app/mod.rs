@@ -20,7 +20,7 @@ use board_devices::emc2101;
 use embedded_hal::i2c::I2c as _;
 use guard::{
     CentiCelsius, Decision, Event, FanReading, Guard, MAX_FANS, MAX_RAILS, MAX_SENSORS, Percent,
-    RailReading, ReadFault, Report, Request as Wish, Slots, State, Subject,
+    RailFaults, RailReading, ReadFault, Report, Request as Wish, Slots, Subject,
 };
 
 use crate::answer::{MAX_ANSWER, MAX_PAYLOAD, Refusal, UNPARSED_ID};
@@ -57,8 +57,10 @@ struct Core {
     guard: Guard,
     decision: Decision,
     next_poll: Duration,
-    /// Set up and identified; done anew before each start, because regulators forget when their input fails.
+    /// Set up and identified. Regulators forget when their input fails, so it is done anew before each start.
     prepared: bool,
+    /// The host has switched the core on under the present grant.
+    energised: bool,
     released: Option<Duration>,
     fans: [Fan; MAX_FANS],
     seen: SeenAll,
@@ -106,6 +108,7 @@ impl App {
                 decision,
                 next_poll: Duration::ZERO,
                 prepared: false,
+                energised: false,
                 released: None,
                 fans: [Fan {
                     wanted: Percent::FULL,
@@ -329,9 +332,19 @@ impl Core {
             Verdict::Pass => {}
             // Not written again. Naming the register is enough to notice a part that has vanished.
             Verdict::Held => write = write.get(..1).unwrap_or_default(),
+            Verdict::Duty { .. } | Verdict::Core { .. } if !read.is_empty() => {
+                return Err(Refusal::denied("write and read are asked for apart"));
+            }
             Verdict::Duty { fan, percent } => {
                 drop(i2c);
                 return self.want_duty(now, hardware, fan, percent);
+            }
+            Verdict::Core { on } => {
+                i2c.write(address, write)
+                    .map_err(|_| Refusal::Message("I2C Write Error".into()))?;
+                drop(i2c);
+                self.core_switched(now, on);
+                return Ok(());
             }
             Verdict::Deny(reason) => return Err(Refusal::denied(reason)),
         }
@@ -370,7 +383,22 @@ impl Core {
                 (false, _) => self.released = None,
             }
         }
-        hardware.set_pin(pin, level).map_err(broken)
+        hardware.set_pin(pin, level).map_err(broken)?;
+        if plan.role == PinRole::Core {
+            self.core_switched(now, level == plan.active_high);
+        }
+        Ok(())
+    }
+
+    /// The host has switched the core. Switching off what was on gives the grant back: a regulator that is off under a
+    /// grant would be a fault.
+    fn core_switched(&mut self, now: Duration, on: bool) {
+        if on {
+            self.energised = true;
+        } else if self.energised {
+            // Off is never refused.
+            let _ = self.guard.request(now, Wish::Off);
+        }
     }
 
     fn want_duty(
@@ -423,6 +451,9 @@ impl Core {
             }
             Ask::Clear(code) => Some(Wish::Clear(code)),
             Ask::Power(Some(point)) => {
+                if !self.decision.power {
+                    self.prepare(now, hardware);
+                }
                 // Whoever asks for power is alive.
                 self.guard.heartbeat(now);
                 Some(Wish::On(point))
@@ -541,7 +572,18 @@ impl Core {
             self.guard.sensor(now, index, reading);
         }
         for (index, rail) in self.plan.rails.iter().enumerate() {
-            let reading = devices::rail(&self.plan, hardware, rail);
+            let mut reading = devices::rail(&self.plan, hardware, rail);
+            let lost = match &reading {
+                Ok(reading) => reading.faults.contains(RailFaults::INPUT),
+                Err(_) => true,
+            };
+            if lost && !self.decision.power {
+                self.prepared = false;
+            }
+            // No start with a regulator that is not set up: its divider decides what a voltage means.
+            if !self.prepared && !self.decision.power {
+                reading = Err(ReadFault::Failed);
+            }
             note(&mut self.seen.rails, index, now, reading);
             self.guard.rail(now, index, reading);
         }
@@ -553,8 +595,6 @@ impl Core {
         self.decision = self.guard.tick(now);
         if before.power && !self.decision.power {
             self.cut(now, hardware);
-        }
-        if self.decision.state == State::Checking && before.state != State::Checking {
             self.prepared = false;
         }
         self.set_fans(now, hardware, false);
@@ -562,6 +602,7 @@ impl Core {
 
     fn cut(&mut self, now: Duration, hardware: &mut impl Hardware) {
         self.released = None;
+        self.energised = false;
         devices::cut(&self.plan, hardware, &mut self.guard, now);
     }
 
@@ -569,9 +610,11 @@ impl Core {
     fn prepare(&mut self, now: Duration, hardware: &mut impl Hardware) {
         let mut done = true;
         for (index, rail) in self.plan.rails.iter().enumerate() {
-            if let Err(report) = devices::configure(hardware, index, rail) {
-                self.guard.report(now, report);
+            if let Err(found) = devices::configure(hardware, index, rail) {
                 done = false;
+                if let Some(report) = found {
+                    self.guard.report(now, report);
+                }
             }
         }
         done &= self.set_fans(now, hardware, true);
@@ -594,9 +637,9 @@ impl Core {
                 Err(reason) => {
                     fan.set = None;
                     all = false;
-                    let index = u8::try_from(index).unwrap_or(u8::MAX);
-                    if reason == ReadFault::Absent {
-                        let subject = Subject::Fan(index);
+                    // Later a missing acknowledge may be noise; the guard counts how long no reading comes.
+                    if init && reason == ReadFault::Absent {
+                        let subject = Subject::Fan(u8::try_from(index).unwrap_or(u8::MAX));
                         self.guard.report(now, Report::Absent { subject });
                     }
                 }

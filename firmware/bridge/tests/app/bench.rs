@@ -112,7 +112,10 @@ pub(crate) struct Gamma {
     pub(crate) bus_dead: bool,
     /// The regulator ignores the command to switch off.
     pub(crate) stuck_on: bool,
-    pub(crate) rebooted: Option<Boot>,
+    /// A register of the regulator that does not take what is written.
+    pub(crate) deaf_register: Option<u8>,
+    /// What was started, and whether the board was without power by then.
+    pub(crate) rebooted: Option<(Boot, bool)>,
     rpm: f64,
     dither: u8,
 }
@@ -122,26 +125,26 @@ impl Gamma {
         let mut fan_chip = [0; 256];
         fan_chip[0xFD] = 0x16;
         fan_chip[0x4C] = 20;
-        let regulator = [
-            (0x01, vec![0x00]),
-            (0x20, vec![0x97]),
-            (0x21, vec![0x00, 0x02]),
-            (0xAD, vec![6, 0x54, 0x49, 0x54, 0x6D, 0x24, 0x41]),
-        ];
         Self {
             pins: BTreeMap::from([(RESET, false), (VDDIO, false), (BUTTON, true)]),
             fan_chip,
-            regulator: BTreeMap::from(regulator),
+            regulator: power_on_registers(),
             written: Vec::new(),
             die: 25.0,
             ambient: 25.0,
             fan_stuck: false,
             bus_dead: false,
             stuck_on: false,
+            deaf_register: None,
             rebooted: None,
             rpm: 0.0,
             dither: 0,
         }
+    }
+
+    /// The regulator starts anew, as after a dip of its input.
+    pub(crate) fn forget(&mut self) {
+        self.regulator = power_on_registers();
     }
 
     /// The regulator gives core voltage.
@@ -232,7 +235,7 @@ impl Gamma {
                 true
             }
             (REGULATOR, [command, value @ ..]) => {
-                if !value.is_empty() {
+                if !value.is_empty() && self.deaf_register != Some(*command) {
                     self.regulator.insert(*command, value.to_vec());
                 }
                 true
@@ -241,6 +244,15 @@ impl Gamma {
             _ => false,
         }
     }
+}
+
+fn power_on_registers() -> BTreeMap<u8, Vec<u8>> {
+    BTreeMap::from([
+        (0x01, vec![0x00]),
+        (0x20, vec![0x97]),
+        (0x21, vec![0x00, 0x02]),
+        (0xAD, vec![6, 0x54, 0x49, 0x54, 0x6D, 0x24, 0x41]),
+    ])
 }
 
 /// The board's I2C bus.
@@ -321,7 +333,7 @@ impl Hardware for Gamma {
     }
 
     fn reboot(&mut self, boot: Boot) {
-        self.rebooted = Some(boot);
+        self.rebooted = Some((boot, self.is_safe()));
     }
 }
 

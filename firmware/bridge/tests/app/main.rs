@@ -174,6 +174,46 @@ fn power_off_is_at_once() {
 }
 
 #[test]
+fn a_host_that_switches_the_core_off_gives_the_grant_back() {
+    let mut bench = Bench::running();
+    let mut host = bench.host();
+    host.set_pin(RESET, false).expect("down");
+    Tps546::new(host.i2c(0), REGULATOR, CONFIG)
+        .turn_off()
+        .expect("down");
+    host.set_pin(VDDIO, false).expect("down");
+    assert!(!bench.app.decision().power);
+    bench.pass_alive(Duration::from_secs(30));
+    let decision = *bench.app.decision();
+    assert_eq!((decision.state, decision.fault), (State::Off, None));
+}
+
+#[test]
+fn a_regulator_that_has_forgotten_its_set_up_gets_it_again_before_power() {
+    let mut bench = Bench::new();
+    bench.pass(Duration::from_secs(5));
+    bench.board.forget();
+    assert_eq!(bench.board.register(0x29), None);
+    bench.host().guard().power_on(POINT).expect("asked");
+    assert!(bench.board.register(0x29).is_some(), "the divider's scale");
+
+    // One that does not take it gets no power.
+    let mut bench = Bench::new();
+    bench.board.deaf_register = Some(0x29);
+    bench.board.forget();
+    let _ = bench.host().guard().power_on(POINT);
+    for _ in 0..60 {
+        bench.pass_alive(Duration::from_secs(1));
+        assert!(!bench.app.decision().power);
+    }
+    let fault = bench.app.decision().fault.expect("a fault");
+    assert!(matches!(
+        fault.code,
+        FaultCode::ActuatorMismatch | FaultCode::TooManyRestarts
+    ));
+}
+
+#[test]
 fn voltage_stays_within_the_limit_by_any_way() {
     let mut bench = Bench::running();
     let mut host = bench.host();
@@ -220,7 +260,8 @@ fn the_regulators_memory_is_never_written() {
     }
     // Nor is anybody called at once.
     for address in [0x00, 0x07, 0x78, 0x7F] {
-        assert!(host.i2c_write(0, address, &[0x06]).is_err());
+        let error = host.i2c_write(0, address, &[0x06]).expect_err("reserved");
+        assert!(error.is_denied(), "{error}");
     }
     assert_eq!(bench.board.written, []);
 }
@@ -427,9 +468,10 @@ fn only_a_person_clears_a_latched_fault() {
 fn a_restart_of_the_firmware_takes_power_away_first() {
     let mut bench = Bench::running();
     bench.host().reboot().expect("no answer to wait for");
-    assert_eq!(bench.board.rebooted, Some(bridge::app::Boot::Firmware));
-    assert!(!bench.board.core_on());
-    assert!(!bench.board.pins[&RESET]);
+    assert_eq!(
+        bench.board.rebooted,
+        Some((bridge::app::Boot::Firmware, true))
+    );
 }
 
 mod any_bytes {
