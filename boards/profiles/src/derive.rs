@@ -108,6 +108,10 @@ impl Profile {
             bridge.enables.retain(|pin| is_on(&pin.revisions, revision));
             bridge.adc.retain(|adc| is_on(&adc.revisions, revision));
         }
+        // From here on this is the newest one.
+        if let Some(name) = revision.filter(|name| only.revisions.iter().any(|r| r == name)) {
+            only.revisions = vec![name.to_owned()];
+        }
         only
     }
 

@@ -269,6 +269,10 @@ fn a_revision_has_its_own_pins_only() {
     );
     assert_eq!(counts(Some("207")), (2, 0, 0), "the new one has a bus");
     assert_eq!(counts(None), counts(Some("207")));
+    let old = ultra.for_revision(Some("204"));
+    assert_eq!(old.revisions, ["204"]);
+    assert_eq!(old.devices_for(None).count(), 4, "it stays what it is");
+    assert_eq!(old.for_revision(None), old);
 }
 
 #[test]
