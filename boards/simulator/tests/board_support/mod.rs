@@ -124,7 +124,7 @@ impl Bench {
         let answer = self.ask_raw(bus, page, command, data);
         let length = usize::from(u16::from_le_bytes([*answer.first()?, *answer.get(1)?]));
         let head = match kind {
-            Controller::BitaxeRaw | Controller::Bitcrane => {
+            Controller::BitaxeRaw | Controller::Bitcrane | Controller::Guarded => {
                 (length + 3 == answer.len()).then_some(3)
             }
             // Shorter than its total only for lack of data.
