@@ -135,6 +135,29 @@ fn a_hot_die_takes_power_away_whatever_the_host_says() {
 }
 
 #[test]
+fn a_fan_that_stops_takes_power_away_within_the_deadline() {
+    let mut bench = Bench::running();
+    bench.board.fan_stuck = true;
+    let stopped = bench.now;
+    while bench.board.core_on() {
+        bench.pass_alive(Duration::from_millis(250));
+        assert!(bench.now - stopped < Duration::from_secs(10), "no end");
+    }
+    // The tach takes its time to fall below what is expected; from then on it is at most five seconds.
+    let code = bench.app.decision().fault.expect("fault").code;
+    assert_eq!(code, FaultCode::FanStalled);
+    assert!(bench.now - stopped <= Duration::from_secs(8));
+    assert_eq!(bench.board.duty(), 100);
+}
+
+#[test]
+fn the_application_fits_a_small_controller() {
+    // An RP2040 has 264 KiB, which its USB stack and buffers share.
+    let size = size_of::<bridge::app::App>();
+    assert!(size < 32 * 1024, "{size} bytes");
+}
+
+#[test]
 fn a_dead_bus_takes_the_chips_out_of_work() {
     let mut bench = Bench::running();
     bench.board.bus_dead = true;
