@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use board_profiles::{ConverterRole, PinRole};
+use board_profiles::{ConverterRole, PinRole, SensorKind};
 use guard::{
     CentiCelsius, FanReading, Guard, Milliamps, Millivolts, Milliwatts, Percent, RailReading,
     ReadFault, Rpm,
@@ -115,13 +115,20 @@ impl Sense {
         guard: &mut Guard,
         powered: bool,
     ) {
+        let mut readings = Vec::with_capacity(layout.sensors.len());
+        for slot in &layout.sensors {
+            let read = powered || !slot.needs_power;
+            readings.push(read.then(|| parts::temperature(buses, &slot.place, slot.channel)));
+        }
+        let coldest = coldest_board(layout, &readings);
         for (index, (slot, channel)) in layout.sensors.iter().zip(&mut self.sensors).enumerate() {
-            if slot.needs_power && !powered {
-                channel.clear();
-                continue;
+            match readings.get_mut(index).and_then(Option::take) {
+                Some(reading) => {
+                    let told = temperature(now, slot, channel, reading, coldest);
+                    guard.sensor(now, index, told);
+                }
+                None => channel.clear(),
             }
-            let reading = parts::temperature(buses, &slot.place, slot.channel);
-            guard.sensor(now, index, temperature(now, slot, channel, reading));
         }
     }
 
@@ -359,10 +366,13 @@ impl Sense {
             .rails
             .get(0)
             .map_or(0.0, |rail| f64::from(rail.off_below.0));
-        match self.core_on {
-            Some(on) => on,
-            None => self.output_measured && self.output_mv.value.is_some_and(|mv| mv > off_below),
-        }
+        let voltage = self
+            .output_mv
+            .value
+            .filter(|_| self.output_measured)
+            .map(|mv| mv > off_below);
+        // What is measured counts more than what the part says of itself.
+        voltage.or(self.core_on).unwrap_or(false)
     }
 }
 
@@ -373,6 +383,26 @@ fn tell_fan(slot: &FanSlot, buses: &mut dyn Buses, percent: u8) -> Result<(), Tr
     }
 }
 
+/// A chip that has power cannot be colder than the board around it by more than this, °C/100; sensors
+/// are off by a few kelvins, and air is colder at one end of a board than at the other.
+const COLD_CHIP: i32 = 1_500;
+
+/// The coldest place of the boards, °C/100.
+fn coldest_board(layout: &Layout, readings: &[Option<Result<i32, Trouble>>]) -> Option<i32> {
+    let boards = layout.sensors.iter().zip(readings);
+    boards
+        .filter(|(slot, _)| slot.kind == SensorKind::Board)
+        .filter_map(|(slot, reading)| match reading {
+            Some(Ok(raw)) if plausible(*raw) => Some(raw.saturating_add(slot.offset_centi)),
+            _ => None,
+        })
+        .min()
+}
+
+fn plausible(raw: i32) -> bool {
+    raw != guard::IMPLAUSIBLE_EXACT.0 && raw < guard::IMPLAUSIBLE_FROM.0
+}
+
 /// Takes a temperature into its channel and gives what the guard is told. Values that no working
 /// sensor gives go to the guard as they came, before any offset could hide them.
 fn temperature(
@@ -380,26 +410,38 @@ fn temperature(
     slot: &SensorSlot,
     channel: &mut Channel,
     reading: Result<i32, Trouble>,
+    coldest: Option<i32>,
 ) -> Result<CentiCelsius, ReadFault> {
-    match reading {
-        Ok(raw) if raw == guard::IMPLAUSIBLE_EXACT.0 || raw >= guard::IMPLAUSIBLE_FROM.0 => {
-            channel.bad(if raw == parts::DIODE_CODE {
-                "the sensor's diode is open or shorted".to_owned()
-            } else {
-                format!("reads {}, which no working sensor does", CentiCelsius(raw))
-            });
-            Ok(CentiCelsius(raw))
-        }
-        Ok(raw) => {
-            let centi = raw.saturating_add(slot.offset_centi);
-            channel.good(now, f64::from(centi) / 100.0);
-            Ok(CentiCelsius(centi))
-        }
+    let raw = match reading {
+        Ok(raw) => raw,
         Err(trouble) => {
             channel.bad(trouble.text);
-            Err(trouble.fault)
+            return Err(trouble.fault);
         }
+    };
+    if !plausible(raw) {
+        channel.bad(if raw == parts::DIODE_CODE {
+            "the sensor's diode is open or shorted".to_owned()
+        } else {
+            format!("reads {}, which no working sensor does", CentiCelsius(raw))
+        });
+        return Ok(CentiCelsius(raw));
     }
+    let centi = raw.saturating_add(slot.offset_centi);
+    if let Some(coldest) = coldest
+        && slot.needs_power
+        && centi < coldest - COLD_CHIP
+    {
+        channel.bad(format!(
+            "reads {}, while the board around it is at {}",
+            CentiCelsius(centi),
+            CentiCelsius(coldest)
+        ));
+        // What the guard knows as no reading at all.
+        return Ok(guard::IMPLAUSIBLE_EXACT);
+    }
+    channel.good(now, f64::from(centi) / 100.0);
+    Ok(CentiCelsius(centi))
 }
 
 /// Adds what the controller's ADC measures where the parts measure nothing.

@@ -155,7 +155,7 @@ enum Restart {
 /// How often everything is read while something is on or about to be.
 const POLL: Duration = Duration::from_secs(1);
 
-/// How often while power comes up.
+/// How often while power comes up, and while the guard doubts something.
 const POLL_COMING_UP: Duration = Duration::from_millis(250);
 
 /// How often while everything is off and nobody wants it otherwise.
@@ -486,7 +486,7 @@ impl Station {
             .heartbeat
             .is_some_and(|at| now.saturating_sub(at) <= ALIVE);
         match self.guard.state() {
-            State::Off if self.run && alive && self.stage.is_off() && !self.off_failed => {
+            State::Off if self.run && alive && self.stage.is_off() => {
                 self.derate.reset();
                 self.prepared = false;
                 self.prepare_failures = 0;
@@ -688,9 +688,13 @@ impl Station {
             Stage::Lines(..) | Stage::Core(_) | Stage::Release(_)
         );
         let unsure = self.stage == Stage::On && !self.voltage_confirmed(now);
+        let doubt = state == State::On
+            && self
+                .decision
+                .is_some_and(|decision| decision.fan_floor == Percent::FULL);
         let pause = if unsure {
             CORE_PAUSE
-        } else if coming_up || (state == State::Checking && !self.prepared) {
+        } else if doubt || coming_up || (state == State::Checking && !self.prepared) {
             POLL_COMING_UP
         } else if self.stage.is_off() && state == State::Off && !self.run {
             POLL_OFF
@@ -700,14 +704,15 @@ impl Station {
         self.poll_at = now + pause;
         let live = self.stage.chips_live(self.released, now);
         let held_back = state == State::Checking && (!self.prepared || !self.board_grants());
+        // The supply first: if it is gone, that explains what chips no longer say.
+        self.sense
+            .rail(now, &self.layout, &mut *self.buses, &mut self.guard);
         if !held_back {
             self.sense
                 .temperatures(now, &self.layout, &mut *self.buses, &mut self.guard, live);
         }
         self.sense
             .fan_speeds(now, &self.layout, &mut *self.buses, &mut self.guard);
-        self.sense
-            .rail(now, &self.layout, &mut *self.buses, &mut self.guard);
     }
 
     fn talk_to_psu(&mut self, now: Duration) {
@@ -841,6 +846,7 @@ impl Station {
                     self.trouble_on_the_way(now, &trouble);
                     return;
                 }
+                self.guard.report(now, Report::Energised);
                 self.stage = Stage::Core(now);
                 self.poll_at = now + POLL_COMING_UP.min(Duration::from_millis(50));
                 return;

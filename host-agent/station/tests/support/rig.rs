@@ -179,8 +179,10 @@ impl Rig {
             }
             assert!(
                 self.now < end,
-                "not within {seconds} s: {status:#?}\n{truth:#?}\n{:#?}",
-                self.notices
+                "not within {seconds} s: {:?} {:?}\n{truth:?}\n{}",
+                status.phase,
+                status.reasons,
+                self.log()
             );
             self.run(0.1);
         }
@@ -216,6 +218,19 @@ impl Rig {
 
     pub(crate) fn truth(&self) -> Truth {
         self.board.with(|board, now| board.truth(now))
+    }
+
+    pub(crate) fn board_sensors(&self) {
+        self.board
+            .with(|board, _| println!("{:?}", board.sensors()));
+    }
+
+    /// All notices so far, a line each.
+    pub(crate) fn log(&self) -> String {
+        self.notices
+            .iter()
+            .map(|(at, notice)| format!("{at:?} {}: {}\n", notice.code, notice.text))
+            .collect()
     }
 
     /// When a notice of that code was first given after a moment.
