@@ -122,8 +122,21 @@ fn firmware_that_ignores_unknown_pages_has_no_guard() {
     let lines = [
         ("06 00 01 00 48 01", ""),
         ("06 00 02 00 06 00", "01 00 02 00"),
+        ("06 00 03 00 48 01", ""),
     ];
     assert_eq!(client(Format::V0, &lines).capabilities(), Ok(None));
+
+    // One lost answer is not enough.
+    let lost = [
+        ("06 00 01 00 48 01", ""),
+        ("06 00 02 00 06 00", "01 00 02 00"),
+        (
+            "06 00 03 00 48 01",
+            "0A 00 03 01 FE 03 B8 0B 00 00 02 01 01",
+        ),
+    ];
+    let found = client(Format::V0, &lost).capabilities().expect("asked");
+    assert_eq!(found.expect("a guard").sensors, 2);
 
     // A port that answers nothing at all is an error, not a board without a guard.
     let dead = [("06 00 01 00 48 01", ""), ("06 00 02 00 06 00", "")];

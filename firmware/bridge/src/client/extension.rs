@@ -17,23 +17,22 @@ impl<X: Exchange> Client<X> {
     ///
     /// The port's error if the controller does not answer anything, or an answer that makes no sense.
     pub fn capabilities(&mut self) -> Result<Option<Capabilities>, ClientError<X::Error>> {
-        match self.ask(Ask::Capabilities, Capabilities::parse) {
-            Ok(capabilities) => Ok(Some(capabilities)),
-            Err(ClientError {
-                kind: ClientErrorKind::Refused(Refusal::Invalid | Refusal::Message(_)),
-                ..
-            }) => Ok(None),
-            // Firmware that does not answer unknown pages at all is still there for known ones.
-            Err(
-                error @ ClientError {
-                    kind: ClientErrorKind::Port(_),
-                    ..
-                },
-            ) => match self.pin_level(0) {
-                Ok(_) => Ok(None),
-                Err(_) => Err(error),
-            },
-            Err(error) => Err(error),
+        // Firmware that does not answer unknown pages at all still answers known ones. One lost answer must not make a
+        // guard look like none.
+        let mut silent = false;
+        loop {
+            let error = match self.ask(Ask::Capabilities, Capabilities::parse) {
+                Ok(capabilities) => return Ok(Some(capabilities)),
+                Err(error) => error,
+            };
+            match error.kind {
+                ClientErrorKind::Refused(Refusal::Invalid | Refusal::Message(_)) => {
+                    return Ok(None);
+                }
+                ClientErrorKind::Port(_) if silent => return Ok(None),
+                ClientErrorKind::Port(_) if self.pin_level(0).is_ok() => silent = true,
+                _ => return Err(error),
+            }
         }
     }
 
