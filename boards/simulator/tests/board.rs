@@ -403,6 +403,14 @@ fn supplies_fail_as_told() {
     bench.heal(Fault::InputVoltage { volts: 0.0 });
     bench.pass(seconds(2.0));
     assert!(bench.truth().core_on, "comes back by itself");
+
+    bench.inject(Fault::InputVoltage { volts: 0.0 });
+    bench.pass(seconds(1.0));
+    assert_eq!(bench.read(0x24, 0x02, 1), None);
+    bench.heal(Fault::InputVoltage { volts: 0.0 });
+    bench.pass(seconds(2.0));
+    assert!(!bench.truth().core_on, "it has forgotten all");
+    assert_eq!(bench.read(0x24, 0x02, 1), Some(vec![0x17]));
 }
 
 #[test]

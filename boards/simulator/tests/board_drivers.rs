@@ -411,7 +411,7 @@ fn antminer_supply_moves_after_its_delays() {
     bench.inject(Fault::EepromCorrupt);
     let mut memory = Eeprom::new(bench.i2c(0), 0x50, eeprom::Size::C02).unwrap();
     memory.read(0, &mut bytes).unwrap();
-    assert_eq!(bytes[..2], [0x11, 0x5A]);
+    assert_eq!(bytes[..2], [0x01, 0x4A]);
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn until_off(bench: &mut Bench, patience: Duration, beats: bool) -> Duration {
             bench.truth()
         );
         bench.pass(Duration::from_millis(100));
-        if beats && bench.now.subsec_millis() % 500 == 0 {
+        if beats && bench.now.subsec_millis().is_multiple_of(500) {
             let _ = client(bench).guard().heartbeat();
         }
     }

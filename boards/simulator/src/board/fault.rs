@@ -1,5 +1,8 @@
 //! Things that break. Each fault says what physically happens; what instruments make of it follows from the models. Faults have
 //! names, so that configurations and campaigns can list them: `name`, or `name:argument`, or `name:argument:target`.
+//!
+//! A silent power supply, a regulator that does not acknowledge and a missing EEPROM are devices that are absent; a brown-out is
+//! an input voltage; a burst of damaged frames is noise that is healed again. A host that freezes is the caller's to act.
 
 use std::{fmt, str::FromStr};
 

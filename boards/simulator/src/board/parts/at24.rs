@@ -51,7 +51,7 @@ impl At24 {
 }
 
 /// Which cell flips: inside any header.
-const FLIPPED_CELL: usize = 1;
+const FLIPPED_CELL: usize = 0;
 
 impl Device for At24 {
     fn write(&mut self, senses: &Senses, bytes: &[u8]) -> bool {

@@ -32,6 +32,9 @@ pub(super) const READ_VOUT: u8 = 0x8B;
 pub(super) const READ_IOUT: u8 = 0x8C;
 pub(super) const READ_TEMPERATURE: u8 = 0x8D;
 
+/// Input at which a controller forgets everything and falls silent, mV. Above the brown-out limits of all parts here.
+pub(super) const DEAD_MV: f64 = 2400.0;
+
 /// Commands that write the permanent memory: all, one, and their user counterparts.
 pub(super) const STORES: [u8; 4] = [0x11, 0x13, 0x15, 0x17];
 
@@ -45,6 +48,8 @@ pub(in crate::board) trait PmbusPart: fmt::Debug + Send {
     fn drive(&self, drives: &mut Drives);
     fn pretend(&mut self, on: bool);
     fn status(&mut self) -> &mut Status;
+    /// Whether its input is enough to answer.
+    fn is_fed(&self, senses: &Senses) -> bool;
 }
 
 /// Puts a [`PmbusPart`] on the bus, and keeps books of what would ruin it.
@@ -67,6 +72,9 @@ impl<P: PmbusPart> Pmbus<P> {
 
 impl<P: PmbusPart> Device for Pmbus<P> {
     fn write(&mut self, senses: &Senses, bytes: &[u8]) -> bool {
+        if !self.part.is_fed(senses) {
+            return false;
+        }
         let Some((&command, data)) = bytes.split_first() else {
             return true;
         };
@@ -84,6 +92,9 @@ impl<P: PmbusPart> Device for Pmbus<P> {
     }
 
     fn read(&mut self, senses: &Senses, out: &mut [u8]) -> bool {
+        if !self.part.is_fed(senses) {
+            return false;
+        }
         out.fill(0xFF);
         match self.part.get(senses, self.command) {
             Some(bytes) => out

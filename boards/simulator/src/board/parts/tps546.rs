@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::pmbus::{
-    CLEAR_FAULTS, IOUT_OC_FAULT, IOUT_OC_WARN, ON_OFF_CONFIG, OPERATION, OT_FAULT, OT_WARN,
-    PmbusPart, READ_IOUT, READ_TEMPERATURE, READ_VIN, READ_VOUT, Status, VOUT_COMMAND, VOUT_MAX,
-    VOUT_MIN, VOUT_MODE, from_linear11, linear11, word,
+    CLEAR_FAULTS, DEAD_MV, IOUT_OC_FAULT, IOUT_OC_WARN, ON_OFF_CONFIG, OPERATION, OT_FAULT,
+    OT_WARN, PmbusPart, READ_IOUT, READ_TEMPERATURE, READ_VIN, READ_VOUT, Status, VOUT_COMMAND,
+    VOUT_MAX, VOUT_MIN, VOUT_MODE, from_linear11, linear11, word,
 };
 use crate::board::bus::{Drives, Reading, Senses};
 
@@ -292,6 +292,12 @@ impl PmbusPart for Tps546 {
     }
 
     fn tick(&mut self, senses: &Senses) {
+        if !self.is_fed(senses) {
+            *self = Self {
+                pretends: self.pretends,
+                ..Self::new(self.id, self.sensor)
+            };
+        }
         self.update(senses);
         self.protect(senses);
     }
@@ -307,5 +313,9 @@ impl PmbusPart for Tps546 {
 
     fn status(&mut self) -> &mut Status {
         &mut self.status
+    }
+
+    fn is_fed(&self, senses: &Senses) -> bool {
+        senses.input_mv >= DEAD_MV
     }
 }
