@@ -2,8 +2,10 @@
 //!
 //! One TOML file describes one board; the files of known boards are built in and others can be
 //! loaded from a path. Loading checks everything that can be checked without the board, so that
-//! a [`Profile`] in hand never asks for the impossible. Facts about chips are not here: they
-//! belong to `bm13xx`.
+//! a [`Profile`] in hand never asks for the impossible. What follows from it, such as the voltage
+//! for a clock or the pins of a slot, is asked of it, so that all its readers answer alike. Facts
+//! about chips are not here: they belong to `bm13xx`. How a board is described stands in
+//! `docs/porting.md`.
 
 mod bounds;
 mod builtin;
