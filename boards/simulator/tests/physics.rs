@@ -309,17 +309,18 @@ fn a_slower_domain_takes_voltage_from_the_others() {
     assert!((1.07..1.105).contains(&slow), "{slow}");
     let stopped_chip = volts_of_slow(0.0, 1);
     assert!((1.35..1.42).contains(&stopped_chip), "{stopped_chip}");
-    assert!(volts_of_slow(0.0, 7) > 6.0);
+    // Beyond 6 V if leakage only rose with the voltage itself; breakdown sets in before. Dead either way.
+    assert!(volts_of_slow(0.0, 7) > 2.0 * 1.227);
 }
 
 #[test]
 fn too_much_voltage_strains_and_then_breaks_chips() {
     let mut machine = running(&equal(presets::s19k_pro().with_boards(1)), 25.0);
-    for chip in 0..2 {
+    for chip in 0..3 {
         machine.set_activity(0, chip, ChipActivity::default());
     }
     machine.advance(SECOND);
-    let chip = machine.chip(0, 2).unwrap();
+    let chip = machine.chip(0, 3).unwrap();
     assert!(chip.stressed && !chip.dead && chip.alive, "{chip:?}");
     for chip in 0..7 {
         machine.set_activity(0, chip, ChipActivity::default());
@@ -327,7 +328,33 @@ fn too_much_voltage_strains_and_then_breaks_chips() {
     machine.advance(2 * SECOND);
     assert!((0..7).all(|chip| machine.chip(0, chip).unwrap().dead));
     let other = machine.chip(0, 7).unwrap();
-    assert!(!other.dead && other.delivered < 0.01);
+    assert!(!other.dead && other.delivered < 0.2, "{other:?}");
+}
+
+#[test]
+fn unequal_chips_in_reset_share_the_voltage_without_breaking() {
+    for name in [
+        "s19j-pro",
+        "s19k-pro",
+        "s21-pro",
+        "bitaxe-hex",
+        "emberone00",
+    ] {
+        for seed in 0..20 {
+            for (quality, most) in [(Quality::NORMAL, 1.25), (Quality::POOR, 1.6)] {
+                let mut spec = presets::by_name(name).unwrap().with_boards(1);
+                (spec.seed, spec.quality) = (seed, quality);
+                let mut machine = Machine::new(spec.clone()).unwrap();
+                machine.set_supply_mv(nominal_mv(&spec));
+                machine.enable_supply(true);
+                machine.advance(10 * SECOND);
+                for domain in 0..usize::from(spec.domains) {
+                    let share = machine.domain_mv(0, domain).unwrap() / spec.chip.nominal_mv;
+                    assert!(share < most, "{name} {seed}: {share}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -18,6 +18,15 @@ const DEAF: f64 = 0.5;
 /// minute. Assumed.
 const HANG_BELOW: f64 = -0.8416;
 const HANG_PER_MINUTE: f64 = 0.05;
+/// Where a domain is more than this above the mean of its board, leakage grows e-fold over the second number, both shares of
+/// the nominal voltage, and up to the third, a factor. Without it the domains of a board in reset would hang on the leakage of
+/// unequal chips and those that leak least would break, which does not happen to real boards; a domain that stops in a running
+/// board still breaks. Assumed.
+const KNEE: f64 = 0.1;
+const KNEE_SCALE: f64 = 0.2;
+const MOST_STEEP: f64 = std::f64::consts::E;
+/// Rounds of the search for the current; one is enough while no domain is above the knee.
+const ROUNDS: usize = 60;
 /// Wrong nonces per good one that no voltage cures.
 const WRONG_FLOOR: f64 = 1e-4;
 /// Fast chips leak more: e-fold for this threshold shift, share of the nominal voltage.
@@ -77,8 +86,10 @@ pub(crate) struct Die {
     pub(crate) activity: ChipActivity,
     pub(crate) celsius: f64,
     highest_c: f64,
-    /// Conductance as it works now.
-    siemens: f64,
+    /// Leakage conductance as warm as it is, S.
+    leak: f64,
+    /// Switching conductance as it works now, S.
+    switching: f64,
     pub(crate) watts: f64,
     pub(crate) dead: bool,
     pub(crate) hung: bool,
@@ -92,6 +103,8 @@ pub(crate) struct Die {
 pub(crate) struct Dies {
     pub(crate) dies: Vec<Die>,
     per_domain: usize,
+    /// Switching and leakage conductance of each domain, S.
+    conductances: Vec<(f64, f64)>,
     /// Voltage of each domain, mV.
     pub(crate) domain_mv: Vec<f64>,
     pub(crate) open: Vec<bool>,
@@ -133,7 +146,8 @@ impl Dies {
                     activity: ChipActivity::default(),
                     celsius,
                     highest_c: celsius,
-                    siemens: 0.0,
+                    leak: 0.0,
+                    switching: 0.0,
                     watts: 0.0,
                     dead: false,
                     hung: false,
@@ -147,6 +161,7 @@ impl Dies {
         let mut dies = Self {
             dies,
             per_domain: usize::from(spec.chips_per_domain),
+            conductances: Vec::with_capacity(domains),
             domain_mv: vec![0.0; domains],
             open: vec![false; domains],
             amps: 0.0,
@@ -172,33 +187,69 @@ impl Dies {
             self.path_w = 0.0;
             return;
         }
-        let mut ohms = spec.path_ohm;
-        for (domain, dies) in self
-            .domain_mv
-            .iter_mut()
-            .zip(self.dies.chunks_mut(self.per_domain))
-        {
-            let mut siemens = 0.0;
-            for die in dies {
-                die.conduct(spec);
-                siemens += die.siemens;
-            }
-            // Millivolts per ampere for now.
-            *domain = 1000.0 / siemens.max(1e-6);
-            ohms += *domain / 1000.0;
+        for die in &mut self.dies {
+            die.conduct(spec);
         }
-        self.amps = volts / ohms;
+        self.conductances.clear();
+        for dies in self.dies.chunks(self.per_domain) {
+            let leak = dies.iter().map(|die| die.leak).sum();
+            let switching = dies.iter().map(|die| die.switching).sum();
+            self.conductances.push((switching, leak));
+        }
+        self.find_current(spec, volts);
         self.path_w = self.amps * self.amps * spec.path_ohm;
-        for (domain, dies) in self
+        for ((&mv, &(switching, leak)), dies) in self
             .domain_mv
-            .iter_mut()
+            .iter()
+            .zip(&self.conductances)
             .zip(self.dies.chunks_mut(self.per_domain))
         {
-            *domain *= self.amps;
-            let volts = *domain / 1000.0;
+            let volts = mv / 1000.0;
+            // The leakage that makes the current what it is.
+            let steep = ((self.amps / volts.max(1e-9) - switching) / leak.max(1e-9)).max(0.0);
             for die in dies {
-                die.watts = die.siemens * volts * volts;
+                die.watts = (die.switching + die.leak * steep) * volts * volts;
             }
+        }
+    }
+
+    /// Finds the current at which domains and path take up `volts`, and the domains' voltages. More current always means
+    /// more volts, so that the root is kept between two bounds.
+    fn find_current(&mut self, spec: &PhysicsSpec, volts: f64) {
+        let nominal = spec.chip.nominal_mv / 1000.0;
+        let ohms = self
+            .conductances
+            .iter()
+            .map(|(s, l)| 1.0 / (s + l))
+            .sum::<f64>();
+        // Leakage only ever grows beyond the knee, so that the current is at least this.
+        let mut low = volts / (spec.path_ohm + ohms);
+        let mut high = low * MOST_STEEP;
+        let mut amps = low;
+        for _ in 0..ROUNDS {
+            let mean = (volts - amps * spec.path_ohm).max(0.0) / f64::from(spec.domains);
+            let mut total = amps * spec.path_ohm;
+            for (mv, &(switching, leak)) in self.domain_mv.iter_mut().zip(&self.conductances) {
+                let v = domain_volts(amps, switching, leak, mean, nominal);
+                *mv = 1000.0 * v;
+                total += v;
+            }
+            self.amps = amps;
+            if (total / volts - 1.0).abs() < 1e-9 || high - low < 1e-12 * high {
+                break;
+            }
+            if total < volts {
+                low = amps;
+            } else {
+                high = amps;
+            }
+            // Close to proportional; halving the bounds when that does not lead between them.
+            let next = amps * volts / total;
+            amps = if next > low && next < high {
+                next
+            } else {
+                0.5 * (low + high)
+            };
         }
     }
 
@@ -281,7 +332,7 @@ impl Dies {
 }
 
 impl Die {
-    /// Works out the conductance.
+    /// Works out the conductances.
     fn conduct(&mut self, spec: &PhysicsSpec) {
         // Beyond 200 °C the exponential only describes a fire.
         let warm = ((self.celsius.min(200.0) - 60.0) / spec.chip.leak_scale_k).exp();
@@ -290,7 +341,8 @@ impl Die {
             (false, true) => 1.0,
             (false, false) => spec.chip.idle_share,
         };
-        self.siemens = self.k_leak * warm + self.k_dynamic * self.activity.mhz * busy;
+        self.leak = self.k_leak * warm;
+        self.switching = self.k_dynamic * self.activity.mhz * busy;
     }
 
     pub(crate) fn note_temperature(&mut self, spec: &PhysicsSpec) {
@@ -305,4 +357,30 @@ impl Die {
         self.hung = false;
         self.over_ticks = 0;
     }
+}
+
+/// Voltage at which a domain passes `amps`, on a board whose domains have `mean` volts on average.
+fn domain_volts(amps: f64, switching: f64, leak: f64, mean: f64, nominal: f64) -> f64 {
+    let knee = mean + KNEE * nominal;
+    let below = amps / (switching + leak);
+    if below <= knee {
+        return below;
+    }
+    let scale = KNEE_SCALE * nominal;
+    let steepest = knee + scale * MOST_STEEP.ln();
+    let beyond = amps / (switching + leak * MOST_STEEP);
+    if beyond >= steepest {
+        return beyond;
+    }
+    // Between the two the curve is convex; Newton from above stays above.
+    let mut v = steepest;
+    for _ in 0..20 {
+        let grown = leak * ((v - knee) / scale).exp();
+        let step = ((switching + grown) * v - amps) / (switching + grown * (1.0 + v / scale));
+        v -= step;
+        if step.abs() < 1e-12 * v {
+            break;
+        }
+    }
+    v
 }
