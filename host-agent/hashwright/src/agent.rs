@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::info;
 
+use crate::api::methods::Faces;
 use crate::board::{self, Report, Simulation};
 use crate::clock::Clock;
 use crate::collect::{self, BoardSource, Sources, StationSource};
@@ -149,6 +150,16 @@ impl Agent {
         })
     }
 
+    /// What the API needs of it.
+    #[must_use]
+    pub fn faces(&self) -> Faces {
+        Faces {
+            state: self.state.clone(),
+            events: self.events.clone(),
+            controls: self.controls.clone(),
+        }
+    }
+
     /// Waits until every task has finished after a stop.
     ///
     /// # Errors
@@ -277,7 +288,7 @@ fn simulated_boards(config: &Config, clock: Clock) -> anyhow::Result<Vec<Option<
         let (Control::Simulated, Some(sim)) = (&configured.control, &configured.sim) else {
             return Ok(None);
         };
-        let spec = simulate::board(&configured.profile, sim)
+        let spec = simulate::board(&configured.of_revision(), sim)
             .with_context(|| named(index, configured))?;
         SharedBoard::new(&spec, sim.faults.clone(), clock)
             .map(Some)

@@ -162,6 +162,10 @@ fn under(board: &mut BoardStatus, index: usize, station: &station::Status) {
         GuardLocation::Board => "board",
     }
     .to_owned();
+    board.temperature_c = station.cooling.temperature_c;
+    let power = station.reading("input power");
+    board.power_w = power.and_then(|reading| reading.value);
+    board.fan_percent = station.fans.iter().map(|fan| fan.duty_percent).max();
     let fault = station.guard.fault.as_ref();
     if board.state == UNPOWERED {
         board.state = match station.phase {

@@ -22,6 +22,10 @@ pub struct Entry {
     pub at_s: f64,
     /// Time of day, seconds since 1970.
     pub unix_s: u64,
+    /// How often it happened in a row, without anything else about these boards in between.
+    pub count: u64,
+    /// When it last happened, uptime in seconds.
+    pub last_s: f64,
     /// Boards that it is about, by position in the config; empty if it is about the miner.
     pub boards: Vec<usize>,
     /// What happened.
@@ -52,32 +56,30 @@ impl EventLog {
         }
     }
 
-    /// Adds an entry about these boards and writes it to the log.
+    /// Adds an entry about these boards and writes it to the log. What happens again and again stays
+    /// one entry.
     pub fn note(&self, boards: &[usize], notice: Notice) {
-        let Notice {
-            severity,
-            code,
-            text,
-            advice,
-            ..
-        } = &notice;
-        match severity {
-            Severity::Info => tracing::info!(?boards, code, "{text}"),
-            Severity::Warning => tracing::warn!(?boards, code, advice, "{text}"),
-            Severity::Fault | Severity::Critical => {
-                tracing::error!(?boards, code, advice, "{text}");
-            }
-        }
+        let at_s = self.clock.now().as_secs_f64();
         // A list that a panic left behind is still a list.
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest_first = list.entries.iter_mut().rev();
+        let last = newest_first.find(|entry| entry.boards == boards);
+        if let Some(last) = last.filter(|last| last.notice == notice) {
+            last.count += 1;
+            last.last_s = at_s;
+            return;
+        }
         list.last += 1;
         let entry = Entry {
             number: list.last,
-            at_s: self.clock.now().as_secs_f64(),
+            at_s,
             unix_s: unix_time(),
+            count: 1,
+            last_s: at_s,
             boards: boards.to_vec(),
             notice,
         };
+        log(&entry);
         if list.entries.len() == KEPT {
             list.entries.pop_front();
         }
@@ -92,6 +94,25 @@ impl EventLog {
         let mut newest: Vec<_> = fresh.rev().take(most).cloned().collect();
         newest.reverse();
         newest
+    }
+}
+
+fn log(entry: &Entry) {
+    let Notice {
+        severity,
+        code,
+        text,
+        advice,
+        ..
+    } = &entry.notice;
+    let (boards, code) = (&entry.boards, code.as_str());
+    let advice = (!advice.is_empty()).then_some(advice.as_str());
+    match severity {
+        Severity::Info => tracing::info!(?boards, code, "{text}"),
+        Severity::Warning => tracing::warn!(?boards, code, advice, "{text}"),
+        Severity::Fault | Severity::Critical => {
+            tracing::error!(?boards, code, advice, "{text}");
+        }
     }
 }
 
@@ -125,10 +146,25 @@ mod tests {
     #[tokio::test]
     async fn the_oldest_entries_make_room() {
         let log = EventLog::new(Clock::start());
-        for _ in 0..=KEPT {
-            log.note(&[], notice("x"));
+        for number in 0..=KEPT {
+            log.note(&[], notice(&number.to_string()));
         }
         let kept = log.after(0, usize::MAX);
         assert_eq!((kept.len(), kept[0].number), (KEPT, 2));
+    }
+
+    #[tokio::test]
+    async fn what_repeats_is_one_entry_per_board() {
+        let log = EventLog::new(Clock::start());
+        for _ in 0..3 {
+            log.note(&[0], notice("a"));
+            log.note(&[1], notice("b"));
+        }
+        log.note(&[0], notice("c"));
+        log.note(&[0], notice("a"));
+        let entries = log.after(0, 9);
+        assert_eq!(codes(&entries), ["a", "b", "c", "a"]);
+        let counts: Vec<_> = entries.iter().map(|entry| entry.count).collect();
+        assert_eq!(counts, [3, 3, 1, 1]);
     }
 }

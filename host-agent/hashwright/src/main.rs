@@ -38,6 +38,12 @@ enum Command {
     Chips(ChipArgs),
     /// Show the pools of the running miner
     Pools(ClientArgs),
+    /// Show how boards are cooled, or change it
+    Cooling(cli::CoolingArgs),
+    /// Show what happened and why
+    Events(cli::EventArgs),
+    /// Say that the cause of a latched fault is gone
+    ClearFault(cli::ClearFaultArgs),
     /// Serve a simulated board on a pty or socket
     Sim(sim::Args),
     /// Serve the embedded Stratum V1 pool
@@ -117,6 +123,9 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Boards(BoardArgs { client, .. }) => say(&cli::boards(&client).await?)?,
         Command::Chips(args) => say(&cli::chips(&args).await?)?,
         Command::Pools(args) => say(&cli::pools(&args).await?)?,
+        Command::Cooling(args) => say(&cli::cooling(&args).await?)?,
+        Command::Events(args) => say(&cli::events(&args).await?)?,
+        Command::ClearFault(args) => say(&cli::clear_fault(&args).await?)?,
         Command::Sim(args) => sim::run(args).await?,
         Command::Pool(args) => pool::run(args).await?,
         Command::Config { command } => {

@@ -108,6 +108,12 @@ pub struct BoardStatus {
     pub control: String,
     /// Its station, by position in [`Snapshot::stations`]; none if nobody in this program controls it.
     pub station: Option<usize>,
+    /// Hottest temperature on the scale of the chips, °C; none where nothing measures it.
+    pub temperature_c: Option<f64>,
+    /// Input power of the board's station, W; none where nothing measures or estimates it.
+    pub power_w: Option<f64>,
+    /// Duty that the fans of its station are told, percent.
+    pub fan_percent: Option<u8>,
     /// Chips found on the chain.
     pub chips_found: u16,
     /// Chips that the profile expects.

@@ -1,4 +1,5 @@
-//! The JSON-RPC methods: views of the newest [`Snapshot`] and a subscription to all of it.
+//! The JSON-RPC methods: views of the newest [`Snapshot`] and a subscription to all of it, and the few
+//! wishes that people may send to stations.
 //! Parameters are checked strictly, so that a misspelt one is an error and not ignored.
 
 use std::sync::Arc;
@@ -8,11 +9,16 @@ use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::core::server::PendingSubscriptionSink;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{Methods, RpcModule};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use station::Mode;
+use station::status::{CoolingStatus, FanStatus};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::clock::Clock;
+use crate::control::command::{Controls, Denied};
+use crate::events::EventLog;
 use crate::state::Snapshot;
 
 /// [`crate::state::SystemInfo`]; no parameters.
@@ -23,6 +29,17 @@ pub const MINER_STATUS: &str = "miner.status";
 pub const BOARD_LIST: &str = "board.list";
 /// All [`crate::state::ChipStatus`], or those of one board: `{"board": 0}` or `[0]`.
 pub const CHIP_LIST: &str = "chip.list";
+/// All [`crate::state::StationStatus`]; no parameters.
+pub const STATION_LIST: &str = "station.list";
+/// How boards are cooled: a [`Cooling`] for each station; no parameters.
+pub const COOLING_GET: &str = "cooling.get";
+/// Changes how fans are run: `{"board": 0, "mode": "manual", "percent": 70}`; see [`CoolingSet`].
+pub const COOLING_SET: &str = "cooling.set";
+/// A person clears the latched fault of a board by repeating its code:
+/// `{"board": 0, "code": "fan-stalled"}`.
+pub const CLEAR_FAULT: &str = "board.clear_fault";
+/// [`crate::events::Entry`] after a number, the newest ones: `{"after": 0, "limit": 100, "board": 0}`.
+pub const EVENT_LIST: &str = "event.list";
 /// All [`crate::state::PoolStatus`]; no parameters.
 pub const POOL_LIST: &str = "pool.list";
 /// Starts sending the whole [`Snapshot`]; WebSocket only: `{"interval_ms": 1000}` or `[1000]`.
@@ -44,7 +61,68 @@ const INVALID_PARAMS: i32 = -32602;
 /// servers.
 pub const NEEDS_WEBSOCKET: i32 = -32020;
 
-type State = watch::Receiver<Arc<Snapshot>>;
+/// Our code for a wish that a station refused, or that no station can fulfil.
+pub const DENIED: i32 = -32021;
+
+/// Entries that [`EVENT_LIST`] gives at most, unless asked for fewer.
+pub const EVENT_LIMIT: usize = 200;
+
+/// What the API shows, and whom it asks.
+#[derive(Clone, Debug)]
+pub struct Faces {
+    /// The state tree.
+    pub state: watch::Receiver<Arc<Snapshot>>,
+    /// What happened and why.
+    pub events: EventLog,
+    /// The way to the stations.
+    pub controls: Controls,
+}
+
+impl From<watch::Receiver<Arc<Snapshot>>> for Faces {
+    /// A state without events and stations.
+    fn from(state: watch::Receiver<Arc<Snapshot>>) -> Self {
+        let events = EventLog::new(Clock::start());
+        Self {
+            state,
+            controls: Controls::new(Vec::new(), events.clone()),
+            events,
+        }
+    }
+}
+
+/// How the boards of a station are cooled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cooling {
+    /// Boards of the station, by position in the config.
+    pub boards: Vec<usize>,
+    /// Fan control and throttle.
+    pub cooling: CoolingStatus,
+    /// The fans.
+    pub fans: Vec<FanStatus>,
+    /// Lowest duty that the guard allows now, percent.
+    pub fan_floor_percent: u8,
+}
+
+/// Parameters of [`COOLING_SET`]. At least one of `mode` and `target_c`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CoolingSet {
+    /// A board, whose station is meant; without it all stations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<usize>,
+    /// `auto`, `manual` or `immersion`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Duty for `manual`, 0 to 100 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// For `immersion`: a person has made sure that the boards are in liquid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_immersion: Option<bool>,
+    /// Temperature to hold in `auto`, °C.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_c: Option<f64>,
+}
 
 /// What a connection can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +133,12 @@ pub enum Transport {
     WebSocket,
 }
 
-/// All methods over `state`; on HTTP the subscription only tells where it is to be had.
-pub fn methods(state: State, transport: Transport) -> Methods {
-    let mut module = RpcModule::new(state);
-    let registered = register_calls(&mut module).and_then(|()| match transport {
+/// All methods; on HTTP the subscription only tells where it is to be had.
+pub fn methods(faces: impl Into<Faces>, transport: Transport) -> Methods {
+    let mut module = RpcModule::new(faces.into());
+    let registered = register_calls(&mut module)
+        .and_then(|()| register_control(&mut module))
+        .and_then(|()| match transport {
         Transport::Http => register_needs_websocket(&mut module),
         Transport::WebSocket => register_telemetry(&mut module),
     });
@@ -69,7 +149,7 @@ pub fn methods(state: State, transport: Transport) -> Methods {
     module.into()
 }
 
-fn register_calls(module: &mut RpcModule<State>) -> Result<(), RegisterMethodError> {
+fn register_calls(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodError> {
     module.register_method(SYSTEM_INFO, |params, state, _| {
         no_params(&params).map(|()| newest(state).system.clone())
     })?;
@@ -104,17 +184,109 @@ fn register_calls(module: &mut RpcModule<State>) -> Result<(), RegisterMethodErr
     Ok(())
 }
 
-fn register_telemetry(module: &mut RpcModule<State>) -> Result<(), RegisterMethodError> {
+fn register_control(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodError> {
+    module.register_method(STATION_LIST, |params, faces, _| {
+        no_params(&params).map(|()| newest(faces).stations.clone())
+    })?;
+    module.register_method(COOLING_GET, |params, faces, _| {
+        no_params(&params)?;
+        let stations = &newest(faces).stations;
+        let cooling = stations.iter().map(|station| Cooling {
+            boards: station.boards.clone(),
+            cooling: station.status.cooling.clone(),
+            fans: station.status.fans.clone(),
+            fan_floor_percent: station.status.guard.fan_floor_percent,
+        });
+        Ok::<_, ErrorObjectOwned>(cooling.collect::<Vec<_>>())
+    })?;
+    module.register_method(EVENT_LIST, |params, faces, _| {
+        let EventListParams {
+            after,
+            limit,
+            board,
+        } = parse(&params)?;
+        let mut entries = faces.events.after(after.unwrap_or(0), usize::MAX);
+        if let Some(board) = board {
+            entries.retain(|entry| entry.boards.contains(&board));
+        }
+        let surplus = entries
+            .len()
+            .saturating_sub(limit.map_or(EVENT_LIMIT, |limit| limit.min(EVENT_LIMIT)));
+        entries.drain(..surplus);
+        Ok::<_, ErrorObjectOwned>(entries)
+    })?;
+    module.register_async_method(COOLING_SET, async |params, faces, _| {
+        let wish: CoolingSet = parse(&params)?;
+        let mode = wish.mode()?;
+        if mode.is_none() && wish.target_c.is_none() {
+            return Err(invalid("nothing to set: give mode or target_c".to_owned()));
+        }
+        if let Some(mode) = mode {
+            let outcome = faces.controls.set_cooling(wish.board, mode).await;
+            outcome.map_err(|error| denied(&error))?;
+        }
+        if let Some(celsius) = wish.target_c {
+            let outcome = faces.controls.set_target(wish.board, celsius).await;
+            outcome.map_err(|error| denied(&error))?;
+        }
+        Ok(true)
+    })?;
+    module.register_async_method(CLEAR_FAULT, async |params, faces, _| {
+        let ClearFaultParams {
+            board: Some(board),
+            code: Some(code),
+        } = parse(&params)?
+        else {
+            return Err(invalid(
+                "both board and code are needed; the code is that of the latched fault".to_owned(),
+            ));
+        };
+        let outcome = faces.controls.clear_fault(board, code).await;
+        outcome.map(|()| true).map_err(|error| denied(&error))
+    })?;
+    Ok(())
+}
+
+impl CoolingSet {
+    fn mode(&self) -> Result<Option<Mode>, ErrorObjectOwned> {
+        let mode = match self.mode.as_deref() {
+            None => None,
+            Some("auto") => Some(Mode::Auto),
+            Some("manual") => {
+                let percent = self.percent.filter(|percent| *percent <= 100);
+                Some(Mode::Manual {
+                    percent: percent.ok_or_else(|| {
+                        invalid("manual needs percent, from 0 to 100".to_owned())
+                    })?,
+                })
+            }
+            Some("immersion") => Some(Mode::Immersion {
+                confirmed: self.confirm_immersion == Some(true),
+            }),
+            Some(other) => {
+                let known = "auto, manual or immersion";
+                return Err(invalid(format!("mode is {other:?}, but must be {known}")));
+            }
+        };
+        Ok(mode)
+    }
+}
+
+fn denied(error: &Denied) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(DENIED, "Denied", Some(error.to_string()))
+}
+
+fn register_telemetry(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodError> {
     module.register_subscription(
         TELEMETRY_SUBSCRIBE,
         TELEMETRY,
         TELEMETRY_UNSUBSCRIBE,
-        |params, pending, state, _| telemetry(params, pending, (*state).clone()),
+        |params, pending, faces, _| telemetry(params, pending, faces.state.clone()),
     )?;
     Ok(())
 }
 
-fn register_needs_websocket(module: &mut RpcModule<State>) -> Result<(), RegisterMethodError> {
+fn register_needs_websocket(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodError> {
     for name in [TELEMETRY_SUBSCRIBE, TELEMETRY_UNSUBSCRIBE] {
         module.register_method(name, |_, _, _| -> Result<(), ErrorObjectOwned> {
             let detail = "a POST cannot carry notifications; open a WebSocket at the same URL";
@@ -129,7 +301,11 @@ fn register_needs_websocket(module: &mut RpcModule<State>) -> Result<(), Registe
 }
 
 /// Sends the state at once and then whenever it has changed, one message per interval at most.
-async fn telemetry(params: Params<'static>, pending: PendingSubscriptionSink, mut state: State) {
+async fn telemetry(
+    params: Params<'static>,
+    pending: PendingSubscriptionSink,
+    mut state: watch::Receiver<Arc<Snapshot>>,
+) {
     let interval = match parse(&params).and_then(TelemetryParams::interval) {
         Ok(interval) => interval,
         Err(error) => return pending.reject(error).await,
@@ -169,6 +345,21 @@ struct ChipListParams {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+struct EventListParams {
+    after: Option<u64>,
+    limit: Option<usize>,
+    board: Option<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ClearFaultParams {
+    board: Option<usize>,
+    code: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct TelemetryParams {
     interval_ms: Option<u64>,
 }
@@ -186,8 +377,8 @@ impl TelemetryParams {
     }
 }
 
-fn newest(state: &State) -> Arc<Snapshot> {
-    state.borrow().clone()
+fn newest(faces: &Faces) -> Arc<Snapshot> {
+    faces.state.borrow().clone()
 }
 
 fn no_params(params: &Params<'_>) -> Result<(), ErrorObjectOwned> {

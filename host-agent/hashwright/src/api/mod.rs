@@ -1,15 +1,15 @@
 //! The JSON-RPC 2.0 server: HTTP POST and WebSocket at `/rpc`, on loopback only.
 //!
-//! It reads the state tree and nothing else, so no call can disturb mining. There is no
-//! authentication yet; what protects the miner is that only this machine can connect and that
-//! web pages from elsewhere are turned away (see [`gate`]). The replies are described in
+//! It reads the state tree and the event log, and passes on the few wishes that people may have of
+//! power and fans; limits are not its business, because stations and their guards hold them. There is
+//! no authentication yet; what protects the miner is that only this machine can connect and that web
+//! pages from elsewhere are turned away (see [`gate`]). The replies are described in
 //! `docs/rpc.md`.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -22,15 +22,13 @@ use jsonrpsee::server::{
     ServerHandle, StopHandle, TowerServiceBuilder, stop_channel, ws,
 };
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tower::Service;
 use tower::layer::util::Identity;
 use tracing::{debug, info, warn};
 
-use crate::state::Snapshot;
-use methods::Transport;
+use methods::{Faces, Transport};
 
 pub mod gate;
 pub mod methods;
@@ -119,14 +117,14 @@ impl Handle {
     }
 }
 
-/// Serves `state` on `listen` until `stop` completes. The port is open when this returns.
+/// Serves `faces` on `listen` until `stop` completes. The port is open when this returns.
 ///
 /// # Errors
 ///
 /// An address that is not loopback, a port in use, and what else the system refuses.
 pub async fn serve(
     listen: SocketAddr,
-    state: watch::Receiver<Arc<Snapshot>>,
+    faces: impl Into<Faces>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Handle, ServeError> {
     if !listen.ip().to_canonical().is_loopback() {
@@ -140,10 +138,11 @@ pub async fn serve(
     let local_addr = listener.local_addr().map_err(failed)?;
     info!(%local_addr, "API listening");
 
+    let faces = faces.into();
     let (stop_handle, server_handle) = stop_channel();
     let front = Front {
-        calls: methods::methods(state.clone(), Transport::Http),
-        calls_and_telemetry: methods::methods(state, Transport::WebSocket),
+        calls: methods::methods(faces.clone(), Transport::Http),
+        calls_and_telemetry: methods::methods(faces, Transport::WebSocket),
         rpc: Server::builder().set_config(config()).to_service_builder(),
         stop: stop_handle,
     };

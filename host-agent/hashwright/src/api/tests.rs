@@ -6,7 +6,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
 use super::*;
+use crate::state::Snapshot;
 use crate::state::{BoardStatus, ChipStatus, PoolStatus, RejectReason};
 
 /// Long enough for a loaded machine; only a hang takes it.

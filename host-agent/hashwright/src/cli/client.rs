@@ -7,6 +7,7 @@ use jsonrpsee::client_transport::ws::{WsHandshakeError, WsTransportClientBuilder
 use jsonrpsee::core::client::{ClientT, Error as RpcError};
 use jsonrpsee::core::params::ObjectParams;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::api::MAX_RESPONSE_BYTES;
@@ -137,6 +138,29 @@ impl Client {
                 method,
                 reason: error.to_string(),
             })?;
+        self.request(method, params).await
+    }
+
+    /// Calls a method with the fields of an object as parameters; those that are null are left out.
+    ///
+    /// # Errors
+    ///
+    /// The agent's refusal, or no reply.
+    pub async fn call_params(
+        &self,
+        method: &'static str,
+        fields: &impl Serialize,
+    ) -> Result<Box<RawValue>, ClientError> {
+        let refused = |error: serde_json::Error| ClientError::Refused {
+            method,
+            reason: error.to_string(),
+        };
+        let mut params = ObjectParams::new();
+        if let Value::Object(fields) = serde_json::to_value(fields).map_err(refused)? {
+            for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+                params.insert(name, value).map_err(refused)?;
+            }
+        }
         self.request(method, params).await
     }
 

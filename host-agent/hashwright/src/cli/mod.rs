@@ -1,10 +1,12 @@
-//! What the program does as a client of a running agent: `status`, `boards`, `chips`, `pools`.
+//! What the program does as a client of a running agent: `status`, `boards`, `chips`, `pools`,
+//! `cooling`, `events`, `clear-fault`.
 //! Each asks over JSON-RPC and returns the text to print: tables for people, or with `--json` the
 //! replies as they came.
 
+use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::api::methods;
+use crate::api::methods::{self, CoolingSet};
 
 mod client;
 pub mod render;
@@ -36,9 +38,60 @@ pub struct ChipArgs {
     pub board: Option<usize>,
 }
 
+/// What `cooling` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CoolingArgs {
+    /// What every client command takes.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// Change only the boards on this board's supply
+    #[arg(long, value_name = "INDEX")]
+    pub board: Option<usize>,
+    /// Change the mode: auto, manual or immersion
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<String>,
+    /// Duty of the fans in manual mode, percent
+    #[arg(long, value_name = "PERCENT", requires = "mode")]
+    pub percent: Option<u8>,
+    /// Temperature to hold in automatic mode, °C
+    #[arg(long, value_name = "CELSIUS")]
+    pub target: Option<f64>,
+    /// Immersion mode: I have made sure that the boards are in liquid
+    #[arg(long, requires = "mode")]
+    pub confirm_immersion: bool,
+}
+
+/// What `events` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct EventArgs {
+    /// What every client command takes.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// Only events of this board
+    #[arg(long, value_name = "INDEX")]
+    pub board: Option<usize>,
+    /// How many, newest last
+    #[arg(long, value_name = "COUNT", default_value_t = 40)]
+    pub limit: usize,
+}
+
+/// What `clear-fault` takes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ClearFaultArgs {
+    /// What every client command takes.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// The board
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    pub board: usize,
+    /// Code of the fault, as `status` shows it
+    #[arg(value_name = "CODE")]
+    pub code: String,
+}
+
 /// `hashwright status`: the whole miner with its boards and pools.
 ///
-/// With `--json` an object of the replies: `system`, `miner`, `boards`, `pools`.
+/// With `--json` an object of the replies: `system`, `miner`, `boards`, `stations`, `pools`.
 ///
 /// # Errors
 ///
@@ -48,16 +101,18 @@ pub async fn status(args: &ClientArgs) -> Result<String, ClientError> {
     let system = client.call(methods::SYSTEM_INFO).await?;
     let miner = client.call(methods::MINER_STATUS).await?;
     let boards = client.call(methods::BOARD_LIST).await?;
+    let stations = client.call(methods::STATION_LIST).await?;
     let pools = client.call(methods::POOL_LIST).await?;
     if args.json {
         return Ok(format!(
-            r#"{{"system":{system},"miner":{miner},"boards":{boards},"pools":{pools}}}"#
+            r#"{{"system":{system},"miner":{miner},"boards":{boards},"stations":{stations},"pools":{pools}}}"#
         ));
     }
     Ok(render::status(
         &typed(methods::SYSTEM_INFO, &system)?,
         &typed(methods::MINER_STATUS, &miner)?,
         &typed::<Vec<_>>(methods::BOARD_LIST, &boards)?,
+        &typed::<Vec<_>>(methods::STATION_LIST, &stations)?,
         &typed::<Vec<_>>(methods::POOL_LIST, &pools)?,
     ))
 }
@@ -116,6 +171,70 @@ pub async fn pools(args: &ClientArgs) -> Result<String, ClientError> {
         return Ok(pools.to_string());
     }
     Ok(render::pools(&typed::<Vec<_>>(methods::POOL_LIST, &pools)?))
+}
+
+/// `hashwright cooling`: shows how boards are cooled, or changes it.
+///
+/// # Errors
+///
+/// No agent, its refusal, or no sensible reply; see [`ClientError`].
+pub async fn cooling(args: &CoolingArgs) -> Result<String, ClientError> {
+    let client = Client::connect(&args.client.url).await?;
+    let wish = CoolingSet {
+        board: args.board,
+        mode: args.mode.clone(),
+        percent: args.percent,
+        confirm_immersion: args.confirm_immersion.then_some(true),
+        target_c: args.target,
+    };
+    if wish != CoolingSet::default() {
+        client.call_params(methods::COOLING_SET, &wish).await?;
+    }
+    let cooling = client.call(methods::COOLING_GET).await?;
+    if args.client.json {
+        return Ok(cooling.to_string());
+    }
+    Ok(render::control::cooling(&typed::<Vec<_>>(
+        methods::COOLING_GET,
+        &cooling,
+    )?))
+}
+
+/// `hashwright events`: what happened and why.
+///
+/// # Errors
+///
+/// No agent, or no sensible reply; see [`ClientError`].
+pub async fn events(args: &EventArgs) -> Result<String, ClientError> {
+    let client = Client::connect(&args.client.url).await?;
+    let params = json!({ "board": args.board, "limit": args.limit });
+    let events = client.call_params(methods::EVENT_LIST, &params).await?;
+    if args.client.json {
+        return Ok(events.to_string());
+    }
+    Ok(render::control::events(&typed::<Vec<_>>(
+        methods::EVENT_LIST,
+        &events,
+    )?))
+}
+
+/// `hashwright clear-fault`: a person says that the cause of a latched fault is gone.
+///
+/// # Errors
+///
+/// No agent, or its refusal; see [`ClientError`].
+pub async fn clear_fault(args: &ClearFaultArgs) -> Result<String, ClientError> {
+    let client = Client::connect(&args.client.url).await?;
+    let params = json!({ "board": args.board, "code": args.code });
+    let reply = client.call_params(methods::CLEAR_FAULT, &params).await?;
+    if args.client.json {
+        return Ok(reply.to_string());
+    }
+    let board = args.board;
+    Ok(format!(
+        "Fault {} of board {board} cleared; the board is checked and started again.",
+        args.code
+    ))
 }
 
 fn typed<T: serde::de::DeserializeOwned>(

@@ -1,7 +1,11 @@
 //! Agent data as tables for people. Every function returns text without a final line break.
 
 use crate::format::{self, Column, Table};
-use crate::state::{BoardStatus, ChipStatus, MinerStatus, PoolStatus, SystemInfo};
+use crate::state::{
+    BoardStatus, ChipStatus, MinerStatus, PoolStatus, StationStatus, SystemInfo,
+};
+
+pub mod control;
 
 /// Longest text from outside in a table cell, characters.
 const CELL: usize = 48;
@@ -14,6 +18,7 @@ pub fn status(
     system: &SystemInfo,
     miner: &MinerStatus,
     boards: &[BoardStatus],
+    stations: &[StationStatus],
     pools: &[PoolStatus],
 ) -> String {
     let simulated = if miner.simulated {
@@ -54,7 +59,13 @@ pub fn status(
             nonces.valid, nonces.hardware_errors, nonces.duplicates, nonces.stale
         ),
     );
-    format!("{text}\n{}\n\n{}", self::boards(boards), self::pools(pools))
+    let parts = [
+        Some(self::boards(boards)),
+        (!stations.is_empty()).then(|| control::stations(stations)),
+        Some(self::pools(pools)),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    format!("{text}\n{}", parts.join("\n\n"))
 }
 
 /// A line per board, then the boards' problems.
@@ -74,6 +85,9 @@ pub fn boards(boards: &[BoardStatus]) -> String {
         Column::right("dup"),
         Column::right("CRC err"),
         Column::right("restarts"),
+        Column::right("°C"),
+        Column::right("W"),
+        Column::right("fan"),
         Column::left("guard"),
         Column::left("uart"),
     ]);
@@ -90,6 +104,9 @@ pub fn boards(boards: &[BoardStatus]) -> String {
             board.nonces.duplicates.to_string(),
             board.crc_errors.to_string(),
             board.restarts.to_string(),
+            known(board.temperature_c, |celsius| format!("{celsius:.1}")),
+            known(board.power_w, |watts| format!("{watts:.1}")),
+            known(board.fan_percent, |percent| format!("{percent} %")),
             cell(&board.guard),
             cell(&board.uart),
         ]);
@@ -232,6 +249,10 @@ fn clock(now: f64, target: f64) -> String {
     } else {
         format!("{now:.0}")
     }
+}
+
+fn known<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "–".to_owned(), text)
 }
 
 fn cell(text: &str) -> String {

@@ -118,10 +118,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         },
     };
     let agent = Agent::start(&config, TcpConnector::default(), args.seed, &stopper)?;
-    let server = match api::serve(args.listen, agent.state.clone(), stopped(stop.clone())).await {
+    let server = match api::serve(args.listen, agent.faces(), stopped(stop.clone())).await {
         Err(ServeError::PortInUse(_)) => {
             let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let server = api::serve(any, agent.state.clone(), stopped(stop.clone())).await?;
+            let server = api::serve(any, agent.faces(), stopped(stop.clone())).await?;
             tracing::warn!(
                 "{} is in use, so the demo's API is at http://{}",
                 args.listen,

@@ -53,7 +53,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     )?;
     let server = api::serve(
         config.api.listen,
-        agent.state.clone(),
+        agent.faces(),
         stopped(stop.clone()),
     )
     .await;

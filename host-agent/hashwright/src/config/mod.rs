@@ -147,6 +147,12 @@ impl Board {
         }
     }
 
+    /// The profile for the board's revision.
+    #[must_use]
+    pub fn of_revision(&self) -> Profile {
+        self.profile.for_revision(self.revision.as_deref())
+    }
+
     /// The board works at 2^-k of the silicon's rate; 0 for silicon.
     #[must_use]
     pub fn scale_bits(&self) -> u8 {

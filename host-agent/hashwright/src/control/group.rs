@@ -60,9 +60,9 @@ pub fn groups(config: &Config) -> Vec<Group> {
             group.config.boards.push(part(index, board, slot));
             continue;
         }
-        let mut own = StationConfig::single(Arc::new(board.profile.clone()), way, "");
+        let mut own = StationConfig::single(Arc::new(board.of_revision()), way, "");
         own.boards = vec![part(index, board, slot(board, 0))];
-        own.cooling = cooling(&config.cooling);
+        own.cooling = cooling(board, &config.cooling);
         groups.push(Group {
             reach,
             boards: vec![index],
@@ -132,9 +132,15 @@ fn part(index: usize, board: &Board, slot: u8) -> BoardConfig {
     }
 }
 
-fn cooling(cooling: &Cooling) -> CoolingOptions {
+/// How a board is cooled. One without fans of its own is only taken into a config if a person says
+/// that something else cools it, or if it is simulated.
+fn cooling(board: &Board, cooling: &Cooling) -> CoolingOptions {
+    let mode = match board.profile.cooling.fans {
+        0 => Mode::Immersion { confirmed: true },
+        _ => mode(cooling.mode),
+    };
     CoolingOptions {
-        mode: mode(cooling.mode),
+        mode,
         target_c: cooling.target_c,
     }
 }

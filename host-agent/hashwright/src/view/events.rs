@@ -233,7 +233,7 @@ impl Teller {
 pub(super) fn mood_of(state: &str) -> Mood {
     match state {
         "mining" => Mood::Good,
-        "failed" | "degraded" | "retrying" | "waiting for a pool" => Mood::Bad,
+        "failed" | "held" | "latched" | "degraded" | "retrying" | "waiting for a pool" => Mood::Bad,
         _ => Mood::Plain,
     }
 }

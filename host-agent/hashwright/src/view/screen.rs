@@ -157,16 +157,28 @@ impl Screen {
     }
 
     fn boards(&self, boards: &[BoardStatus], width: usize, room: usize) -> Vec<Line<'static>> {
-        let mut table = Table::new([
+        // Heat and power only where somebody measures them.
+        let controlled = boards.iter().any(|board| board.station.is_some());
+        let mut columns = vec![
             Column::left("board"),
             Column::right("chips").gives_way(2),
             Column::left("state").at_least(7),
             Column::left("clock").gives_way(1).at_least(7),
             Column::right("1 min").at_least(9),
+        ];
+        if controlled {
+            columns.extend([
+                Column::right("°C").at_least(5),
+                Column::right("W").gives_way(1).at_least(6),
+                Column::right("fan").gives_way(3).at_least(5),
+            ]);
+        }
+        columns.extend([
             Column::right("HW err").gives_way(3),
             Column::right("dup").gives_way(4),
             Column::left("uart").gives_way(5),
         ]);
+        let mut table = Table::new(columns);
         // The badge speaks for all boards; beside real ones each simulated one needs its own.
         let mixed = boards.iter().any(|board| !board.simulated);
         for board in boards {
@@ -175,16 +187,27 @@ impl Screen {
             } else {
                 ""
             };
-            table.push([
+            let mut cells = vec![
                 format!("{} {}{mark}", board.index, format::plain(&board.model, 20)),
                 format!("{}/{}", board.chips_found, board.chips_expected),
                 format::plain(&board.state, 10),
                 clock(board),
                 format::hashrate(board.hashrate.m1.hps),
+            ];
+            if controlled {
+                let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+                cells.extend([
+                    or_dash(board.temperature_c.map(|celsius| format!("{celsius:.1}"))),
+                    or_dash(board.power_w.map(|watts| format!("{watts:.1}"))),
+                    or_dash(board.fan_percent.map(|percent| format!("{percent} %"))),
+                ]);
+            }
+            cells.extend([
                 board.nonces.hardware_errors.to_string(),
                 board.nonces.duplicates.to_string(),
                 format::plain(&board.uart, 16),
             ]);
+            table.push(cells);
         }
         let moods = boards.iter().map(|board| match &board.problem {
             Some(_) => Mood::Bad,
