@@ -8,6 +8,7 @@
 mod bridge_buses;
 pub mod buses;
 pub mod config;
+mod controller;
 pub mod cooling;
 pub mod derate;
 mod layout;
@@ -22,6 +23,7 @@ pub mod status;
 pub use bridge_buses::BridgeBuses;
 pub use buses::{BusError, Buses, Line};
 pub use config::{BoardConfig, ConfigError, CoolingOptions, StationConfig};
+pub use controller::controller_plan;
 pub use cooling::Mode;
 pub use derate::SetPoint;
 pub use station::{Command, Refused, Station};

@@ -98,6 +98,8 @@ pub struct Station {
     prepared: bool,
     prepare_at: Duration,
     prepare_failures: u32,
+    /// Why the guard refused power, and when it is asked again.
+    refused: Option<(String, Duration)>,
     /// Voltage that the supply was told, as the profile counts it, mV.
     set_mv: Option<u32>,
     /// The supply has had time to follow from then on.
@@ -169,6 +171,9 @@ const BEAT: Duration = Duration::from_millis(500);
 
 /// Power is asked for only while the program that mines said within this time that it is alive.
 const ALIVE: Duration = Duration::from_secs(2);
+
+/// The guard is asked again this long after it refused, or at the next command.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Preparations that fail are tried again after this long.
 const PREPARE_PAUSE: Duration = Duration::from_secs(1);
@@ -257,6 +262,7 @@ impl Station {
             prepared: false,
             prepare_at: now,
             prepare_failures: 0,
+            refused: None,
             set_mv: None,
             settled_at: now,
             sent_mhz: None,
@@ -303,6 +309,8 @@ impl Station {
                     .get_mut(board)
                     .ok_or(Refused::NoSuchBoard(board))?;
                 state.report = report;
+                self.next = now;
+                return Ok(());
             }
             Command::Heartbeat => {
                 self.heartbeat = Some(now);
@@ -310,6 +318,7 @@ impl Station {
                 return Ok(());
             }
         }
+        self.refused = None;
         self.next = now;
         Ok(())
     }
@@ -486,14 +495,19 @@ impl Station {
             .heartbeat
             .is_some_and(|at| now.saturating_sub(at) <= ALIVE);
         match self.guard.state() {
-            State::Off if self.run && alive && self.stage.is_off() => {
+            State::Off
+                if self.run && alive && self.stage.is_off() && !self.waits_after_refusal(now) =>
+            {
                 self.derate.reset();
                 self.prepared = false;
                 self.prepare_failures = 0;
                 self.prepare_at = now;
                 let point = self.guard_point(self.wanted);
                 // A refusal is an event of the guard, told with the others.
-                let _ = self.guard.request(now, Request::On(point));
+                self.refused = match self.guard.request(now, Request::On(point)) {
+                    Ok(()) => None,
+                    Err(refusal) => Some((refusal.to_string(), now + REFUSED_PAUSE)),
+                };
             }
             State::Checking | State::Waiting | State::Cooling
                 if !self.run && self.stage.is_off() =>
@@ -505,6 +519,10 @@ impl Station {
         if !self.run && !self.stage.is_off() {
             self.stopping = true;
         }
+    }
+
+    fn waits_after_refusal(&self, now: Duration) -> bool {
+        self.refused.as_ref().is_some_and(|(_, again)| now < *again)
     }
 
     /// Tells a guard on the board that we are alive, and hears what it thinks.
@@ -1049,19 +1067,28 @@ impl Station {
                 .update(now, hottest.map(|(celsius, _)| celsius), lowest);
             self.tell_throttle();
         }
+        // Nobody wants a slower board while fans could do more.
+        let throttled = self.derate.active() && self.fan.mode() == Mode::Auto;
         let floor = decision
             .fan_floor
             .get()
-            .max(if self.off_failed { 100 } else { 0 });
+            .max(if self.off_failed || throttled { 100 } else { 0 });
         let duty = (wanted.round() as u8)
             .max(floor)
             .min(decision.fan_ceiling.get());
         self.duty = duty;
+        if !self.board_grants() && self.board_guard.as_ref().is_some_and(|link| link.asked) {
+            // The board's guard moves the fans itself while it proves them.
+            return;
+        }
         let refused = self
             .sense
             .tell_fans(now, &self.layout, &mut *self.buses, duty);
         for (fan, mismatch) in refused {
-            if let Some((read, wrote)) = mismatch {
+            // A guard on the board lets fans run faster than they are told.
+            if let Some((read, wrote)) = mismatch
+                && self.board_guard.is_none()
+            {
                 let subject = Subject::Fan(u8::try_from(fan).unwrap_or(u8::MAX));
                 self.guard.report(
                     now,

@@ -15,7 +15,9 @@ fn a_board_without_fans_wants_a_confirmed_immersion() {
     rig.command(Command::Run(rig.station.default_set_point()));
     rig.run(30.0);
     assert_eq!(rig.truth().core_starts, 0);
-    assert!(rig.noticed("refused", Duration::ZERO).is_some());
+    let refusals = rig.notices.iter().filter(|(_, n)| n.code == "refused");
+    assert_eq!(refusals.count(), 1);
+    assert!(rig.status().reasons[0].contains("immersion"));
     let refused = rig.station.handle(
         rig.now,
         Command::Cooling(Mode::Immersion { confirmed: false }),
@@ -82,7 +84,9 @@ fn heat_throttles_and_cool_air_restores_what_was_wanted() {
     assert!(rig.noticed("throttled", Duration::ZERO).is_some());
     assert_eq!(status.fans[0].duty_percent, 100);
     rig.inject(Fault::Ambient { celsius: 25.0 });
-    rig.run_until(2000.0, |status, _| status.set_points.derated == Some(wanted));
+    rig.run_until(2000.0, |status, _| {
+        status.set_points.derated == Some(wanted)
+    });
     rig.run(30.0);
     assert!((rig.truth().core_mv - f64::from(wanted.mv)).abs() < 15.0);
     assert_eq!(rig.faults(), Vec::<&str>::new());
@@ -90,8 +94,9 @@ fn heat_throttles_and_cool_air_restores_what_was_wanted() {
 
 #[test]
 fn a_guard_on_the_board_and_ours_agree() {
-    let mut rig = Rig::with("bitaxe-gamma", |spec, _| {
+    let mut rig = Rig::with("bitaxe-gamma", |spec, config| {
         spec.controller = Controller::Guarded;
+        spec.plan = Some(station::controller_plan(config).unwrap());
     });
     rig.up();
     let status = rig.status();

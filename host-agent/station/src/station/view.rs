@@ -295,6 +295,9 @@ impl Station {
                 }
                 _ => {}
             }
+            if let Some((refusal, _)) = &self.refused {
+                reasons.push(format!("the guard refuses: {refusal}"));
+            }
             reasons.extend(self.complaints.iter().cloned());
         }
         if self.stage == Stage::On && self.derate.active() {
