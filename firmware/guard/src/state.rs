@@ -43,6 +43,20 @@ impl State {
         }
     }
 
+    /// What it means, in plain words.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Off => "no power, and nobody asks for it",
+            Self::Checking => {
+                "no power yet: temperatures are awaited and fans are verified at 100 %"
+            }
+            Self::On => "power is granted",
+            Self::Cooling => "power was withdrawn; fans at 100 % until cool",
+            Self::Waiting => "cool after a fault, a pause runs before the next try",
+            Self::Latched => "no power until a person clears the fault",
+        }
+    }
+
     /// A stable number for the wire.
     pub const fn number(self) -> u8 {
         match self {
@@ -100,6 +114,24 @@ impl Cause {
             Self::Cooled => "cooled",
             Self::PauseOver => "pause-over",
             Self::Cleared => "cleared",
+        }
+    }
+
+    /// What happened, in plain words.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Requested => "power was asked for",
+            Self::Verified => {
+                "temperatures fresh, plausible and not hot; fans at their speed; rails well; supervisor alive"
+            }
+            Self::Unwanted => {
+                "off was asked for, or nobody wants power any more, or its supervisor is gone"
+            }
+            Self::Fault => "a fault that may be tried again",
+            Self::LatchingFault => "a fault that latches at once, or one too many",
+            Self::Cooled => "everything is cool and nothing was in doubt for a while",
+            Self::PauseOver => "the pause is over",
+            Self::Cleared => "a person cleared the fault by its name",
         }
     }
 }

@@ -144,6 +144,12 @@ impl SensorTrack {
     pub(crate) fn ages(&mut self) -> [&mut Age; 2] {
         [&mut self.good, &mut self.unchanged]
     }
+
+    /// Drops what only names faults.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self) {
+        self.failure = None;
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -306,6 +312,20 @@ impl FanTrack {
                     self.unreadable(index, max_age)
                 }
             }
+        }
+    }
+
+    /// Drops what decides nothing outside a check, or outside power.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self, checking: bool, on: bool) {
+        if !checking {
+            (self.low, self.reading, self.failure) = (None, None, None);
+        }
+        if !on {
+            (self.expect, self.rising) = (Percent::ZERO, None);
+        }
+        if !checking && !on {
+            self.adequate = Age::NEVER;
         }
     }
 

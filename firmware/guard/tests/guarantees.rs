@@ -242,7 +242,6 @@ mod g2_no_power_unverified {
                 || world.faults().contains(&FaultCode::TemperatureImplausible)
         );
 
-        let mut limits = limits;
         limits.sensors.get_mut(1).unwrap().needs_power = true;
         assert_eq!(Guard::new(&limits).unwrap_err(), LimitsError::NoSensor);
     }

@@ -162,7 +162,7 @@ impl World {
     pub(crate) fn step(&mut self) {
         self.now += STEP;
         self.turn_fans();
-        if self.now.as_millis() % POLL.as_millis() == 0 {
+        if self.now.as_millis().is_multiple_of(POLL.as_millis()) {
             self.poll();
         }
         self.tick();
@@ -216,7 +216,7 @@ impl World {
     fn poll(&mut self) {
         let now = self.now;
         self.polls += 1;
-        let dither = if self.polls % 2 == 0 { 13 } else { 0 };
+        let dither = if self.polls.is_multiple_of(2) { 13 } else { 0 };
         if self.alive {
             self.guard.heartbeat(now);
         }
