@@ -54,19 +54,19 @@ struct Chain {
 pub(crate) struct Shared(Arc<Mutex<(VirtualBoard, Duration)>>);
 
 impl Shared {
-    fn with<T>(&self, act: impl FnOnce(&mut VirtualBoard, Duration) -> T) -> T {
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut VirtualBoard, Duration) -> T) -> T {
         let mut inner = self.0.lock().unwrap();
         let now = inner.1;
         act(&mut inner.0, now)
     }
 
-    fn set_now(&self, now: Duration) {
+    pub(crate) fn set_now(&self, now: Duration) {
         self.0.lock().unwrap().1 = now;
     }
 }
 
 /// The control port.
-pub(crate) struct Port(Shared);
+pub(crate) struct Port(pub(crate) Shared);
 
 #[derive(Debug, thiserror::Error)]
 #[error("no answer")]
@@ -116,7 +116,7 @@ impl Rig {
     ) -> Self {
         let profile = Arc::new(profile(name));
         let mut config = StationConfig::single(Arc::clone(&profile), Control::Bridge, name);
-        let mut spec = board_spec(&profile);
+        let mut spec = board_spec(&profile, 0);
         change(&mut spec, &mut config);
         let board = Shared(Arc::new(Mutex::new((
             VirtualBoard::new(&spec).unwrap(),
@@ -326,8 +326,14 @@ fn profile_of(station: &Station) -> (f64, u32) {
     (point.mhz, point.mv)
 }
 
-/// The virtual board of a profile, with the simulator's own physics.
-fn board_spec(profile: &Profile) -> BoardSpec {
+/// The virtual board of a profile in a slot of its machine.
+pub(crate) fn virtual_board(profile: &Profile, slot: u8) -> Shared {
+    let board = VirtualBoard::new(&board_spec(profile, slot)).unwrap();
+    Shared(Arc::new(Mutex::new((board, Duration::ZERO))))
+}
+
+/// The description of it, with the simulator's own physics.
+fn board_spec(profile: &Profile, slot: u8) -> BoardSpec {
     let bridge = profile.bridge.as_ref().unwrap();
     let controller = match bridge.fans {
         BridgeFans::Bitcrane => Controller::Bitcrane,
@@ -344,21 +350,22 @@ fn board_spec(profile: &Profile) -> BoardSpec {
         .clone_from(&profile.simulation.physics.as_ref().unwrap().thermal.sensors);
     let mut spec = BoardSpec::new(chain, physics, controller);
     let level = |active: Active| active.level(true);
-    let reset = bridge.reset_in(0);
+    let reset = bridge.reset_in(slot);
     spec.pins = vec![PinSpec {
         number: reset.pin,
         role: PinRole::Reset,
         active_high: level(reset.active),
     }];
-    spec.pins.extend(bridge.enables_in(0).map(|enable| PinSpec {
-        number: enable.pin,
-        role: match enable.role {
-            ProfilePin::Vddio => PinRole::Vddio,
-            ProfilePin::Core => PinRole::Core,
-            ProfilePin::Psu => PinRole::Psu,
-        },
-        active_high: level(enable.active),
-    }));
+    spec.pins
+        .extend(bridge.enables_in(slot).map(|enable| PinSpec {
+            number: enable.pin,
+            role: match enable.role {
+                ProfilePin::Vddio => PinRole::Vddio,
+                ProfilePin::Core => PinRole::Core,
+                ProfilePin::Psu => PinRole::Psu,
+            },
+            active_high: level(enable.active),
+        }));
     spec.adc = bridge
         .adc
         .iter()
@@ -372,7 +379,7 @@ fn board_spec(profile: &Profile) -> BoardSpec {
     let mut boards = 0;
     let mut fans = 0;
     for device in profile.devices_for(None) {
-        let (Some(driver), Some(address)) = (Driver::named(&device.part), device.address_in(0))
+        let (Some(driver), Some(address)) = (Driver::named(&device.part), device.address_in(slot))
         else {
             continue;
         };
