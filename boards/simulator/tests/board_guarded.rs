@@ -19,6 +19,7 @@ use guard::{
     CentiCelsius, FanLimits, Kilohertz, Limits, Millivolts, Percent, RailLimits, Rpm, SensorKind,
     SensorLimits, SetPoint, State,
 };
+use proptest::prelude::*;
 
 const POINT: SetPoint = SetPoint {
     voltage: Millivolts(1_150),
@@ -127,7 +128,14 @@ fn client(bench: &mut Bench) -> Client<Port<'_>> {
 }
 
 fn guarded() -> Bench {
+    guarded_with_seed(0)
+}
+
+fn guarded_with_seed(seed: u64) -> Bench {
     let mut spec = gamma_spec();
+    spec.seed = seed;
+    spec.physics.seed = seed;
+    spec.chain.scale_bits = 38;
     spec.controller = Controller::Guarded;
     spec.plan = Some(plan());
     Bench::new(&spec)
@@ -145,9 +153,13 @@ fn beat(bench: &mut Bench, time: Duration) -> State {
     }
 }
 
-/// Asks for power and brings the core up through the pages that hosts know.
 fn powered() -> Bench {
-    let mut bench = guarded();
+    powered_with_seed(0)
+}
+
+/// Asks for power and brings the core up through the pages that hosts know.
+fn powered_with_seed(seed: u64) -> Bench {
+    let mut bench = guarded_with_seed(seed);
     bench.pass(seconds(1.0));
     client(&mut bench).guard().power_on(POINT).unwrap();
     for _ in 0..120 {
@@ -285,4 +297,99 @@ fn a_fan_cannot_fall_below_the_floor() {
     let floor = client(&mut bench).guard().state().unwrap().brief.fan_floor;
     assert!(floor > Percent::ZERO);
     assert!(bench.truth().fans[0].duty >= f64::from(floor.get()) - 1.0);
+}
+
+/// One thing that may go wrong on a Gamma, with numbers as they occur. A supply that cannot be switched off is left out: no
+/// controller can help there.
+fn mishap() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        Just(Fault::ChipDead { chip: 0 }),
+        Just(Fault::FanStuck { fan: 0 }),
+        Just(Fault::FanTachLost { fan: 0 }),
+        (2000.0..6000.0).prop_map(|rpm| Fault::FanTachFrozen { rpm, fan: 0 }),
+        (2000.0..6000.0).prop_map(|rpm| Fault::FanFaked { rpm, fan: 0 }),
+        Just(Fault::FanInverted { fan: 0 }),
+        (0.0..1.0).prop_map(|share| Fault::FanWorn { share, fan: 0 }),
+        (0..3_usize).prop_map(|sensor| Fault::SensorFrozen { sensor }),
+        (-64.0..128.0, 0..3_usize)
+            .prop_map(|(celsius, sensor)| Fault::SensorReads { celsius, sensor }),
+        (-60.0..60.0, 0..3_usize)
+            .prop_map(|(kelvin, sensor)| Fault::SensorOffset { kelvin, sensor }),
+        (-20.0..20.0, 0..3_usize).prop_map(|(kelvin_per_minute, sensor)| Fault::SensorDrift {
+            kelvin_per_minute,
+            sensor
+        }),
+        (0..3_usize).prop_map(|sensor| Fault::SensorJumps { sensor }),
+        Just(Fault::SensorOpen { sensor: 0 }),
+        Just(Fault::SensorShort { sensor: 0 }),
+        (0..2_usize).prop_map(|device| Fault::DeviceAbsent { device }),
+        (0..2_usize).prop_map(|device| Fault::DeviceWrong { device }),
+        Just(Fault::BusStuck { bus: 0 }),
+        Just(Fault::SupplyDead),
+        (0.5..1.6).prop_map(|factor| Fault::SupplyWrong { factor }),
+        Just(Fault::SupplyFrozen),
+        (0.5..1.5).prop_map(|factor| Fault::SupplyMisreports { factor }),
+        Just(Fault::SupplyTrips),
+        (0.0..7.0).prop_map(|volts| Fault::InputVoltage { volts }),
+        Just(Fault::ControlSilent),
+        Just(Fault::ControlGarbage),
+        Just(Fault::ControlClosed),
+        Just(Fault::UartDead),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The host does all it can to keep the board mining: it asks for power again and again and drives the fan as low as it may.
+    #[test]
+    fn no_mishap_costs_a_die_and_none_leaves_power_on_without_a_grant(
+        seed in 0..1000_u64,
+        fault in mishap(),
+        celsius in 10.0..45.0_f64,
+        dust in 1.0..2.0_f64,
+        heals in any::<bool>(),
+    ) {
+        let mut bench = powered_with_seed(seed);
+        bench.inject(Fault::Ambient { celsius });
+        bench.inject(Fault::Dust { factor: dust });
+        bench.start_chips(0x40A8_0230, 0x000C_2FB7);
+        let mut withdrawn = None;
+        for tenth in 0..1800_u32 {
+            match tenth {
+                200 => bench.inject(fault),
+                1200 if heals => bench.heal(fault),
+                _ => {}
+            }
+            if tenth % 10 == 0 {
+                let job = board_support::wire::job(8, &board_support::wire::header(tenth));
+                bench.board.uart_receive(bench.now, &job);
+            }
+            // Errors are the host's luck.
+            if tenth % 5 == 0 {
+                let _ = client(&mut bench).guard().heartbeat();
+                let _ = client(&mut bench).i2c(0).write(0x4C, &[0x4C, 0x00]);
+            }
+            if tenth % 50 == 0 {
+                let _ = client(&mut bench).guard().power_on(POINT);
+                let _ = client(&mut bench).i2c(0).write(0x24, &[0x21, 0x4D, 0x02]);
+                let _ = client(&mut bench).i2c(0).write(0x24, &[0x01, 0x80]);
+                let _ = bench.ask_raw(0, 0x06, 0, &[1]);
+            }
+            bench.pass(Duration::from_millis(100));
+            let truth = bench.truth();
+            prop_assert_eq!(truth.die_limit_passed, None, "{}: {:?}", fault, truth);
+            prop_assert_eq!(truth.nvm_stores, 0);
+            if truth.core_on && truth.guard_grants == Some(false) {
+                let since = *withdrawn.get_or_insert(bench.now);
+                prop_assert!(
+                    bench.now - since <= Duration::from_secs(1)
+                        || matches!(fault, Fault::DeviceAbsent { device: 1 } | Fault::BusStuck { .. }),
+                    "{}: {:?}", fault, truth
+                );
+            } else {
+                withdrawn = None;
+            }
+        }
+    }
 }

@@ -369,7 +369,9 @@ impl VirtualBoard {
             fastest_mhz: (0..self.spec.chain.chips)
                 .map(|chip| self.chain.activity(chip).mhz)
                 .fold(0.0, f64::max),
-            delivered: powered.iter().sum::<f64>() / powered.len().max(1) as f64,
+            // An empty sum would be -0.
+            delivered: powered.iter().fold(0.0, |sum, share| sum + share)
+                / powered.len().max(1) as f64,
             nvm_stores: self.buses.drives(0).nvm_stores,
             guard_grants: self.guarded.as_ref().map(|guarded| guarded.grants()),
         }
