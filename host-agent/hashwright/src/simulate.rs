@@ -2,6 +2,8 @@
 //! pins that a driver meets. The two rooms know nothing of each other, so that a mistake in one does
 //! not cancel one in the other; this is the only place that knows both.
 
+use std::sync::Arc;
+
 use anyhow::{Context, anyhow};
 use board_devices::Part as Driver;
 use board_profiles::{
@@ -16,6 +18,8 @@ use board_simulator::physics::{
     presets,
 };
 use board_simulator::{ChainSpec, Chip, LineNoise, Noise};
+
+use station::StationConfig;
 
 use crate::config::{self, Sim};
 
@@ -172,6 +176,14 @@ pub fn board(profile: &Profile, sim: &Sim) -> anyhow::Result<BoardSpec> {
     };
     let physics = physics(profile, sim.quality, sim.seed)?.with_boards(1);
     let mut spec = BoardSpec::new(chain(profile, sim)?, physics, controller);
+    if controller == Controller::Guarded {
+        let config = StationConfig::single(
+            Arc::new(profile.clone()),
+            board_profiles::Control::Bridge,
+            &profile.name,
+        );
+        spec.plan = Some(station::controller_plan(&config)?);
+    }
     spec.ambient_c = sim.ambient_c;
     spec.seed = sim.seed;
     let reset = bridge.reset_in(0);

@@ -1,4 +1,5 @@
-//! The board's side of a line: serves a virtual chain to a host outside of this program.
+//! The board's side of a line: serves a virtual chain, or a whole virtual board, to a host outside of
+//! this program.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::powered::Powered;
-use super::{Pty, Uart};
+use super::{Pty, SharedBoard, Uart};
 use crate::clock::Clock;
 use crate::stop::Stop;
 
@@ -162,6 +163,108 @@ pub async fn serve(
             Ok(()) => return Ok(()),
             Err(error) if matches!(endpoint.kind, Kind::Pty(_)) => return Err(error),
             Err(error) => tracing::info!("the host has gone: {error}"),
+        }
+    }
+}
+
+/// How often late answers of a board's controller are looked for.
+const LATE: Duration = Duration::from_millis(10);
+
+/// Which line of a whole board is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoardLine {
+    /// The chips' serial line.
+    Uart,
+    /// The control port.
+    Control,
+}
+
+/// Serves one line of a whole board until the stop. Hosts may come and go; somebody else moves the
+/// board's time on.
+///
+/// # Errors
+///
+/// When the endpoint itself fails; a host that vanishes is no error.
+pub async fn serve_board(
+    board: &SharedBoard,
+    line: BoardLine,
+    mut endpoint: Endpoint,
+    mut stop: Stop,
+) -> io::Result<()> {
+    loop {
+        let end = match &mut endpoint.kind {
+            Kind::Pty(pty) => carry_board(board, line, &mut Side::Pty(pty), &mut stop).await,
+            Kind::Tcp(listener) => {
+                let stream = tokio::select! {
+                    accepted = listener.accept() => accepted?.0,
+                    () = stop.stopped() => return Ok(()),
+                };
+                stream.set_nodelay(true)?;
+                let mut side = Side::Stream(Box::new(stream));
+                carry_board(board, line, &mut side, &mut stop).await
+            }
+            Kind::Unix(listener, _) => {
+                let stream = tokio::select! {
+                    accepted = listener.accept() => accepted?.0,
+                    () = stop.stopped() => return Ok(()),
+                };
+                let mut side = Side::Stream(Box::new(stream));
+                carry_board(board, line, &mut side, &mut stop).await
+            }
+        };
+        if line == BoardLine::Control {
+            board.control_closed();
+        }
+        match end {
+            Ok(()) => return Ok(()),
+            Err(error) if matches!(endpoint.kind, Kind::Pty(_)) => return Err(error),
+            Err(error) => tracing::info!(?line, "the host has gone: {error}"),
+        }
+    }
+}
+
+async fn carry_board(
+    board: &SharedBoard,
+    line: BoardLine,
+    side: &mut Side<'_>,
+    stop: &mut Stop,
+) -> io::Result<()> {
+    let mut chips = board.uart(bm13xx::Baud::RESET.get());
+    let mut buffer = [0; 4096];
+    let mut out = [0; 4096];
+    let mut answer = Vec::new();
+    loop {
+        let spoke = async {
+            match line {
+                BoardLine::Uart => chips.read(&mut out).await,
+                BoardLine::Control => {
+                    tokio::time::sleep(LATE).await;
+                    0
+                }
+            }
+        };
+        let heard = tokio::select! {
+            biased;
+            count = side.read(&mut buffer) => Some(count?),
+            count = spoke => {
+                answer.extend_from_slice(&out[..count]);
+                None
+            }
+            () = stop.stopped() => return Ok(()),
+        };
+        match (line, heard) {
+            (BoardLine::Uart, heard) => {
+                chips.set_host_baud(side.baud());
+                if let Some(count) = heard {
+                    chips.write(&buffer[..count]);
+                }
+            }
+            (BoardLine::Control, Some(count)) => board.control(&buffer[..count], &mut answer),
+            (BoardLine::Control, None) => board.control_answers(&mut answer),
+        }
+        if !answer.is_empty() {
+            side.write(&answer).await?;
+            answer.clear();
         }
     }
 }

@@ -106,6 +106,14 @@ impl SharedBoard {
         self.0.touched.notify_one();
     }
 
+    /// Takes what the controller has answered since.
+    pub fn control_answers(&self, answer: &mut Vec<u8>) {
+        self.with(|state| {
+            let now = state.advance();
+            state.board.control_take_output(now, answer);
+        });
+    }
+
     /// The host's end of the control port goes away.
     pub fn control_closed(&self) {
         self.with(|state| {
@@ -122,6 +130,12 @@ impl SharedBoard {
             state.board.inject(now, fault);
         });
         self.0.touched.notify_one();
+    }
+
+    /// What the chips and the wires to them have seen.
+    #[must_use]
+    pub fn chain_report(&self) -> board_simulator::Report {
+        self.with(|state| state.board.chain().report())
     }
 
     /// What is really the case, which no host can know.
@@ -215,9 +229,14 @@ impl UartEnd {
 
     /// Changes the rate of our side, baud.
     pub fn set_baud(&mut self, baud: u32) {
+        self.set_host_baud(HostBaud::Rate(baud));
+    }
+
+    /// The same where the host's rate may not be known.
+    pub fn set_host_baud(&mut self, baud: HostBaud) {
         self.0.with(|state| {
             state.advance();
-            state.board.set_host_baud(HostBaud::Rate(baud));
+            state.board.set_host_baud(baud);
         });
     }
 }
