@@ -112,6 +112,8 @@ pub(crate) struct Gamma {
     pub(crate) bus_dead: bool,
     /// The regulator ignores the command to switch off.
     pub(crate) stuck_on: bool,
+    /// A register of the regulator whose writes fail on the bus.
+    pub(crate) lost_register: Option<u8>,
     /// A register of the regulator that does not take what is written.
     pub(crate) deaf_register: Option<u8>,
     /// What was started, and whether the board was without power by then.
@@ -136,6 +138,7 @@ impl Gamma {
             bus_dead: false,
             stuck_on: false,
             deaf_register: None,
+            lost_register: None,
             rebooted: None,
             rpm: 0.0,
             dither: 0,
@@ -259,34 +262,52 @@ fn power_on_registers() -> BTreeMap<u8, Vec<u8>> {
 pub(crate) struct Bus<'a>(&'a mut Gamma);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Nak;
+pub(crate) enum BusFails {
+    /// Nobody answers.
+    Nak,
+    /// Somebody else was on the bus.
+    Lost,
+}
 
-impl i2c::Error for Nak {
+impl i2c::Error for BusFails {
     fn kind(&self) -> i2c::ErrorKind {
-        i2c::ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address)
+        match self {
+            Self::Nak => i2c::ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address),
+            Self::Lost => i2c::ErrorKind::ArbitrationLoss,
+        }
     }
 }
 
 impl i2c::ErrorType for Bus<'_> {
-    type Error = Nak;
+    type Error = BusFails;
 }
 
 impl I2c for Bus<'_> {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), Nak> {
+    fn transaction(
+        &mut self,
+        address: u8,
+        operations: &mut [Operation<'_>],
+    ) -> Result<(), BusFails> {
         if self.0.bus_dead {
-            return Err(Nak);
+            return Err(BusFails::Nak);
         }
         let mut register = 0;
         for operation in operations {
             let there = match operation {
                 Operation::Write(data) => {
                     register = data.first().copied().unwrap_or_default();
+                    if address == REGULATOR
+                        && data.len() > 1
+                        && self.0.lost_register == Some(register)
+                    {
+                        return Err(BusFails::Lost);
+                    }
                     self.0.write(address, data)
                 }
                 Operation::Read(to) => self.0.read(address, register, to),
             };
             if !there {
-                return Err(Nak);
+                return Err(BusFails::Nak);
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use guard::{
     RailLimits, Rpm, SensorKind, SensorLimits, SetPoint,
 };
 
-use crate::bench::{Nak, Silence};
+use crate::bench::{BusFails, Silence};
 
 const RESET: u8 = 0;
 const CORE: u8 = 1;
@@ -88,11 +88,15 @@ struct Ember {
 struct Bus<'a>(&'a mut Ember);
 
 impl ErrorType for Bus<'_> {
-    type Error = Nak;
+    type Error = BusFails;
 }
 
 impl I2c for Bus<'_> {
-    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), Nak> {
+    fn transaction(
+        &mut self,
+        address: u8,
+        operations: &mut [Operation<'_>],
+    ) -> Result<(), BusFails> {
         let mut register = 0;
         for operation in operations {
             match operation {
@@ -114,7 +118,7 @@ impl I2c for Bus<'_> {
                         (MONITOR, 0x01) => 800,
                         (MONITOR, 0x02) => 4_000,
                         (MONITOR, 0x03) => self.0.watts * 100,
-                        _ => return Err(Nak),
+                        _ => return Err(BusFails::Nak),
                     };
                     for (to, from) in to.iter_mut().zip(word.to_be_bytes()) {
                         *to = from;

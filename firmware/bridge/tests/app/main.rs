@@ -237,6 +237,21 @@ fn a_regulator_that_has_forgotten_its_set_up_gets_it_again_before_power() {
 }
 
 #[test]
+fn a_regulator_whose_set_up_is_cut_short_gets_no_power() {
+    let mut bench = Bench::new();
+    bench.board.lost_register = Some(0x29);
+    bench.board.forget();
+    bench.host().guard().power_on(POINT).expect("asked");
+    for _ in 0..60 {
+        bench.pass_alive(Duration::from_secs(1));
+        assert!(!bench.app.decision().power);
+        assert!(!bench.board.core_on());
+    }
+    let fault = bench.app.decision().fault.expect("a fault");
+    assert_eq!(fault.code, FaultCode::RegulatorStale);
+}
+
+#[test]
 fn voltage_stays_within_the_limit_by_any_way() {
     let mut bench = Bench::running();
     let mut host = bench.host();
