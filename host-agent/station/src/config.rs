@@ -7,7 +7,10 @@ use board_profiles::{Control, Profile};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{cooling::Mode, derate::SetPoint};
+use crate::{
+    cooling::{FanSettings, Gains, Mode},
+    derate::{Curve, DerateSettings, SetPoint},
+};
 
 /// A station's parts and wishes.
 #[derive(Clone, Debug)]
@@ -111,4 +114,62 @@ impl StationConfig {
             mv: self.profile.voltage.default_mv,
         }
     }
+
+    /// Input power of all boards at the default setting, W: published, or half of what they may draw.
+    #[must_use]
+    pub fn nominal_w(&self) -> f64 {
+        let (nominal, limits) = (&self.profile.nominal, &self.profile.limits);
+        let per_board = nominal
+            .efficiency_j_per_th
+            .map_or(limits.power_w / 2.0, |j_per_th| {
+                j_per_th * nominal.hashrate_ths
+            });
+        per_board * self.boards.len() as f64
+    }
+
+    /// What the fans aim for.
+    #[must_use]
+    pub fn fan_settings(&self) -> FanSettings {
+        let cooling = &self.profile.cooling;
+        let target = self.cooling.target_c.unwrap_or(cooling.target_c);
+        FanSettings {
+            target_c: target.min(cooling.hot_c - 5.0).max(LOWEST_TARGET_C),
+            hot_c: cooling.hot_c,
+            min_percent: f64::from(cooling.min_percent),
+            start_percent: f64::from(cooling.start_percent),
+            nominal_w: self.nominal_w(),
+            feed_forward_percent: f64::from(cooling.start_percent) * FEED_FORWARD_SHARE,
+            gains: Gains::default(),
+        }
+    }
+
+    /// When to throttle.
+    #[must_use]
+    pub fn derate_settings(&self) -> DerateSettings {
+        let cooling = &self.profile.cooling;
+        let limit_c = self
+            .profile
+            .limit_c(cooling.sensor)
+            .unwrap_or(cooling.hot_c + 5.0);
+        DerateSettings::between(cooling.hot_c, limit_c)
+    }
+
+    /// The voltage that each clock needs, as the profile has it.
+    #[must_use]
+    pub fn curve(&self) -> Curve {
+        let (f, v) = (&self.profile.frequency, &self.profile.voltage);
+        let points: Vec<(f64, u32)> = if self.profile.curve.is_empty() {
+            vec![(f.min_mhz, v.min_mv), (f.default_mhz, v.default_mv)]
+        } else {
+            self.profile.curve.iter().map(|p| (p.mhz, p.mv)).collect()
+        };
+        Curve::new(&points, v.min_mv)
+    }
 }
+
+/// Nobody may ask fans to hold less than this, °C; they would run at full speed for ever.
+pub(crate) const LOWEST_TARGET_C: f64 = 30.0;
+
+/// Share of the starting duty that the feed-forward asks for at nominal power; the PID adds what is
+/// missing.
+const FEED_FORWARD_SHARE: f64 = 0.7;

@@ -88,8 +88,6 @@ pub(crate) struct Layout {
     /// ADC channels of the controller: index in the profile and what they measure.
     pub(crate) converters: Vec<(usize, ConverterRole)>,
     pub(crate) limits: Limits,
-    /// Input power of all boards at the default setting, W.
-    pub(crate) nominal_w: f64,
 }
 
 /// Longest time from switching a machine's supply on to its full output: a second of rise and the
@@ -175,13 +173,6 @@ impl Layout {
                 .collect(),
             _ => Vec::new(),
         };
-        let boards = config.boards.len() as f64;
-        let per_board = profile
-            .nominal
-            .efficiency_j_per_th
-            .map_or(profile.limits.power_w / 2.0, |j_per_th| {
-                j_per_th * profile.nominal.hashrate_ths
-            });
         Ok(Self {
             sensors,
             fans,
@@ -194,7 +185,6 @@ impl Layout {
             monitors,
             converters,
             limits,
-            nominal_w: per_board * boards,
         })
     }
 

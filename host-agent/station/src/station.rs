@@ -1,6 +1,6 @@
 //! The station: what is wanted, what the guard grants, and the way between off and running.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use board_devices::Presence;
 use board_profiles::PinRole;
@@ -10,8 +10,8 @@ use thiserror::Error;
 use crate::{
     buses::{BoardGuardState, Buses, Line},
     config::{BoardConfig, ConfigError, StationConfig},
-    cooling::{FanControl, FanInput, FanSettings, Gains, Mode},
-    derate::{Curve, Derate, DerateSettings, SetPoint},
+    cooling::{FanControl, FanInput, Mode},
+    derate::{Curve, Derate, SetPoint},
     layout::Layout,
     notice,
     parts::{self, Supply, Trouble},
@@ -227,28 +227,15 @@ impl Station {
                 model: config.profile.model.clone(),
                 reason: refusal.to_string(),
             })?;
-        let fan = FanControl::new(fan_settings(&config, &layout), mode);
-        let profile = Arc::clone(&config.profile);
-        let hot_c = profile.cooling.hot_c;
-        let limit_c = profile
-            .limit_c(profile.cooling.sensor)
-            .unwrap_or(hot_c + 5.0);
-        let curve: Vec<(f64, u32)> = if profile.curve.is_empty() {
-            vec![
-                (profile.frequency.min_mhz, profile.voltage.min_mv),
-                (profile.frequency.default_mhz, profile.voltage.default_mv),
-            ]
-        } else {
-            profile.curve.iter().map(|p| (p.mhz, p.mv)).collect()
-        };
+        let fan = FanControl::new(config.fan_settings(), mode);
         let psu = (layout.supply == Supply::Psu)
             .then(|| Psu::new(layout.supply_at.clone(), &layout.supply_name));
         Ok(Self {
             sense: Sense::new(&layout),
             psu,
             fan,
-            derate: Derate::new(DerateSettings::between(hot_c, limit_c)),
-            curve: Curve::new(&curve, profile.voltage.min_mv),
+            derate: Derate::new(config.derate_settings()),
+            curve: config.curve(),
             boards: vec![BoardState::default(); config.boards.len()],
             wanted: config.default_set_point(),
             config,
@@ -451,7 +438,7 @@ impl Station {
 
     fn set_target(&mut self, celsius: f64) -> Result<(), Refused> {
         let max = self.config.profile.cooling.hot_c - 5.0;
-        let min = LOWEST_TARGET_C.min(max);
+        let min = crate::config::LOWEST_TARGET_C.min(max);
         if !(min..=max).contains(&celsius) {
             return Err(Refused::OutOfRange {
                 what: "target temperature in °C",
@@ -1151,7 +1138,7 @@ impl Station {
         }
         let volts = f64::from(mv) / f64::from(profile.voltage.default_mv.max(1));
         let load = clock / profile.frequency.default_mhz.max(1.0);
-        self.layout.nominal_w * load * volts * volts
+        self.config.nominal_w() * load * volts * volts
     }
 
     fn log_set_point(&mut self, point: SetPoint) {
@@ -1243,9 +1230,6 @@ const OFF_RETRY: Duration = Duration::from_millis(250);
 /// Ticks are never closer than this.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Nobody may ask fans to hold less than this, °C; they would run at full speed for ever.
-const LOWEST_TARGET_C: f64 = 30.0;
-
 fn cooling_request(mode: Mode) -> Request {
     match mode {
         Mode::Auto => Request::Cooling {
@@ -1262,24 +1246,6 @@ fn cooling_request(mode: Mode) -> Request {
         },
     }
 }
-
-fn fan_settings(config: &StationConfig, layout: &Layout) -> FanSettings {
-    let cooling = &config.profile.cooling;
-    let target = config.cooling.target_c.unwrap_or(cooling.target_c);
-    FanSettings {
-        target_c: target.min(cooling.hot_c - 5.0).max(LOWEST_TARGET_C),
-        hot_c: cooling.hot_c,
-        min_percent: f64::from(cooling.min_percent),
-        start_percent: f64::from(cooling.start_percent),
-        nominal_w: layout.nominal_w,
-        feed_forward_percent: f64::from(cooling.start_percent) * FEED_FORWARD_SHARE,
-        gains: Gains::default(),
-    }
-}
-
-/// Share of the starting duty that the feed-forward asks for at nominal power; the PID adds what is
-/// missing.
-const FEED_FORWARD_SHARE: f64 = 0.7;
 
 fn khz(mhz: f64) -> u32 {
     (mhz * 1000.0).round().clamp(0.0, f64::from(u32::MAX)) as u32
