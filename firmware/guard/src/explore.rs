@@ -129,6 +129,8 @@ struct Ghost {
     value: Option<CentiCelsius>,
     latched: Option<FaultCode>,
     immersed: bool,
+    /// Whether the fan was seen slow in this check.
+    slow: bool,
     /// Seconds of a wrong voltage since the set point last changed.
     wrong: u8,
     power: bool,
@@ -160,6 +162,7 @@ fn explore(limits: &Limits, steps: &[Step]) -> Found {
             value: None,
             latched: None,
             immersed: false,
+            slow: false,
             wrong: 0,
             power: false,
             duty: 100,
@@ -306,6 +309,7 @@ fn take(limits: &Limits, node: &Node, step: Step, transitions: &mut BTreeSet<Tra
         }
     }
     judge(&guard, &decision, &ghost, bad, &step);
+    ghost.slow &= decision.state == State::Checking;
     ghost.power = decision.power;
     ghost.duty = decision.fan_floor.get();
     ghost.voltage = guard.set_point().map_or(0, |set| set.voltage.0);
@@ -333,6 +337,7 @@ fn feed_fan(guard: &mut Guard, now: Duration, fan: Fan, ghost: &mut Ghost) {
         duty: Percent::new(duty),
     });
     guard.fan(now, 0, reading);
+    ghost.slow |= reading.is_ok_and(|reading| reading.rpm <= Rpm(800));
     // Both do what the lowest duty demands; a dummy is not told from a fan without a proof.
     if matches!(fan, Fan::Obeys | Fan::Dummy) {
         ghost.fan = 0;
@@ -434,6 +439,11 @@ fn judge(guard: &Guard, decision: &Decision, ghost: &Ghost, bad: bool, step: &St
             .iter()
             .all(|limits| ghost.value.is_some_and(|value| value < limits.hot));
         assert!(hot, "power for a hot board: {told:?}");
+        let proof = guard.limits.fans.iter().any(|limits| limits.tach_proof);
+        assert!(
+            !proof || ghost.immersed || ghost.slow,
+            "a tach that was never slow: {told:?}"
+        );
     }
     if let Some(code) = ghost.latched {
         assert_eq!(
