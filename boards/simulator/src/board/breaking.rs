@@ -123,12 +123,12 @@ impl VirtualBoard {
     }
 
     /// What the line does to bytes of the chips' port.
-    pub(super) fn spoil(&mut self, bytes: &mut Vec<u8>, start: usize) {
+    pub(super) fn spoil(&mut self, bytes: &mut Vec<u8>) {
         for (fault, _) in &self.faults {
             match *fault {
-                Fault::UartDead => bytes.truncate(start),
+                Fault::UartDead => bytes.clear(),
                 Fault::UartNoise { share } => {
-                    for byte in &mut bytes[start..] {
+                    for byte in bytes.iter_mut() {
                         if self.uart_noise.unit() < share {
                             *byte ^= 1 << (self.uart_noise.next_u64() & 7);
                         }
