@@ -131,6 +131,8 @@ struct Ghost {
     immersed: bool,
     /// Whether the fan was seen slow in this check.
     slow: bool,
+    /// Seconds without a change of the temperature while power is on.
+    still: u8,
     /// Seconds of a wrong voltage since the set point last changed.
     wrong: u8,
     power: bool,
@@ -163,6 +165,7 @@ fn explore(limits: &Limits, steps: &[Step]) -> Found {
             latched: None,
             immersed: false,
             slow: false,
+            still: 0,
             wrong: 0,
             power: false,
             duty: 100,
@@ -262,7 +265,14 @@ fn take(limits: &Limits, node: &Node, step: Step, transitions: &mut BTreeSet<Tra
         guard.heartbeat(now);
         ghost.beat = 0;
     }
+    // A second of power in which nothing moves; a working sensor shows another value each time.
+    ghost.still = if ghost.power { ghost.still + 1 } else { 0 };
     if let Some(reading) = step.sensor {
+        if reading.is_ok_and(|value| {
+            value == GOOD || ghost.value.map(|v| v.max(GOOD)) != Some(value.max(GOOD))
+        }) {
+            ghost.still = 0;
+        }
         guard.sensor(now, 0, reading);
         match reading {
             Ok(value) if value.0 != -100 => {
@@ -421,6 +431,7 @@ fn judge(guard: &Guard, decision: &Decision, ghost: &Ghost, bad: bool, step: &St
             guard.limits.rails.is_empty() || ghost.rail < MAX_AGE,
             "no status of the rail: {told:?}"
         );
+        assert!(ghost.still < 4, "a frozen temperature: {told:?}");
         // A second to settle, and two readings.
         assert!(ghost.wrong <= 3, "the wrong voltage stays: {told:?}");
         assert_eq!(ghost.latched, None, "latched: {told:?}");
