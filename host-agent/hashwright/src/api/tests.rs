@@ -731,6 +731,49 @@ fn the_documented_examples_have_the_fields_of_real_replies() {
     assert_eq!(parts(&telemetry["params"]["result"]), parts(&state));
 }
 
+/// Nothing is missing from the examples, and they have nothing that replies do not have.
+#[test]
+fn documented_stations_cooling_and_events_read_and_write_the_same() {
+    fn same<T: serde::de::DeserializeOwned + serde::Serialize>(method: &str) {
+        let result = &examples(section(method))[1]["result"];
+        let read: Vec<T> = serde_json::from_value(result.clone()).expect(method);
+        assert_eq!(&serde_json::to_value(read).unwrap(), result, "{method}");
+    }
+    same::<crate::state::StationStatus>("station.list");
+    same::<methods::Cooling>("cooling.get");
+    same::<crate::events::Entry>("event.list");
+}
+
+#[tokio::test]
+async fn wishes_are_checked_before_they_reach_a_station() {
+    let agent = Agent::start().await;
+    for (method, params, said) in [
+        ("cooling.set", json!({}), "nothing to set"),
+        ("cooling.set", json!({"mode": "manual"}), "percent"),
+        (
+            "cooling.set",
+            json!({"mode": "manual", "percent": 101}),
+            "from 0 to 100",
+        ),
+        ("cooling.set", json!({"mode": "off"}), "auto, manual"),
+        ("cooling.set", json!({"fan": 1}), "unknown field"),
+        ("board.clear_fault", json!({"board": 0}), "code"),
+        ("board.clear_fault", json!({"code": "x"}), "board"),
+    ] {
+        let reply = agent.call(method, params.clone()).await;
+        assert_eq!(reply["error"]["code"], -32602, "{params}: {reply}");
+        let detail = reply["error"]["data"].as_str().unwrap();
+        assert!(detail.contains(said), "{params}: {detail}");
+    }
+    for params in [
+        json!({"board": 5, "code": "x"}),
+        json!({"board": 0, "code": "fan-stalled"}),
+    ] {
+        let reply = agent.call("board.clear_fault", params).await;
+        assert_eq!(reply["error"]["code"], methods::DENIED, "{reply}");
+    }
+}
+
 #[tokio::test]
 async fn the_documented_requests_are_answered_without_error() {
     let agent = Agent::start().await;
@@ -742,10 +785,12 @@ async fn the_documented_requests_are_answered_without_error() {
         let mut socket = agent.websocket().await;
         socket.send(&request.to_string()).await;
         let reply = socket.receive().await;
-        assert!(!reply["result"].is_null(), "{request}: {reply}");
+        // The sample has no station that could do anything.
+        let denied = reply["error"]["code"] == methods::DENIED;
+        assert!(!reply["result"].is_null() || denied, "{request}: {reply}");
         asked += 1;
     }
-    assert_eq!(asked, 7);
+    assert_eq!(asked, 12);
 }
 
 #[test]
@@ -763,6 +808,9 @@ fn the_documented_limits_are_the_real_ones() {
             methods::MAX_INTERVAL_MS
         ),
         format!("| {} |", methods::NEEDS_WEBSOCKET),
+        format!("| {} |", methods::DENIED),
+        format!("keeps the last {}", crate::events::KEPT),
+        format!("the newest; {} at most", methods::EVENT_LIMIT),
         format!("no request for {} seconds", HEAD_TIMEOUT.as_secs()),
         format!("within {} seconds", REQUEST_TIMEOUT.as_secs()),
         format!("http://{DEFAULT_LISTEN}{}", gate::RPC_PATH),

@@ -101,7 +101,7 @@ impl Group {
                 Box::new(Reconnecting::new(open, profile, slots, clock))
             }
             (Reach::Simulated, None) | (Reach::Linux, _) => {
-                Box::new(LinuxBuses::new(profile, slots))
+                Box::new(LinuxBuses::new(&profile, slots))
             }
         };
         Station::new(self.config.clone(), buses, clock.now())
