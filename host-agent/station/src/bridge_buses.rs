@@ -76,7 +76,7 @@ where
                 match client.set_i2c_frequency(bus, hertz).map_err(bus_error) {
                     Ok(()) | Err(BusError::NotAcknowledged | BusError::Denied) => {}
                     Err(BusError::Port(_) | BusError::Missing(_)) => {}
-                    Err(error @ BusError::Timeout) => return Err(error),
+                    Err(error @ (BusError::Timeout | BusError::Gone(_))) => return Err(error),
                 }
             }
         }
@@ -282,6 +282,7 @@ where
         ClientErrorKind::Refused(refusal) if refusal.is_denied() => BusError::Denied,
         ClientErrorKind::Refused(refusal) if refusal.is_i2c() => BusError::NotAcknowledged,
         ClientErrorKind::Refused(Refusal::Timeout) => BusError::Timeout,
+        ClientErrorKind::Port(_) => BusError::Gone(error.to_string()),
         _ => BusError::Port(error.to_string()),
     }
 }

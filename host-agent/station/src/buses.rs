@@ -20,7 +20,10 @@ pub enum BusError {
     /// The board has no such bus, line or fan.
     #[error("this board has no {0}")]
     Missing(String),
-    /// The port is closed, or what came back makes no sense.
+    /// The port is closed or silent: nothing else behind it can be reached at the moment either.
+    #[error("{0}")]
+    Gone(String),
+    /// Anything else, such as an answer that makes no sense.
     #[error("{0}")]
     Port(String),
 }

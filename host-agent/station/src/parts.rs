@@ -34,6 +34,8 @@ pub(crate) struct Trouble {
     pub(crate) wrong: Option<(u64, u64)>,
     /// What was read back and what was written.
     pub(crate) mismatch: Option<(u32, u32)>,
+    /// Nothing behind the port can be reached.
+    pub(crate) gone: bool,
     /// For people.
     pub(crate) text: String,
 }
@@ -44,6 +46,7 @@ impl Trouble {
             fault,
             wrong: None,
             mismatch: None,
+            gone: false,
             text: text.into(),
         }
     }
@@ -55,7 +58,10 @@ impl From<BusError> for Trouble {
             BusError::NotAcknowledged | BusError::Missing(_) => ReadFault::Absent,
             _ => ReadFault::Failed,
         };
-        Self::new(fault, error.to_string())
+        Self {
+            gone: matches!(error, BusError::Gone(_)),
+            ..Self::new(fault, error.to_string())
+        }
     }
 }
 
@@ -74,6 +80,7 @@ impl From<devices::Error<BusError>> for Trouble {
         };
         let mut trouble = Self::new(fault, text);
         match error {
+            devices::Error::Bus { error, .. } => trouble.gone = matches!(error, BusError::Gone(_)),
             devices::Error::WrongDevice {
                 found, expected, ..
             } => trouble.wrong = Some((found, expected)),

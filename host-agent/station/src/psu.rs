@@ -187,6 +187,7 @@ fn trouble(text: String) -> Trouble {
         fault: ReadFault::Failed,
         wrong: None,
         mismatch: None,
+        gone: false,
         text,
     }
 }

@@ -87,6 +87,8 @@ pub(crate) struct Sense {
     /// Whether the core supply says that it is on.
     pub(crate) core_on: Option<bool>,
     pub(crate) core_seen: Duration,
+    /// The port was found gone in this round: nobody else is asked before the next.
+    gone: Option<Trouble>,
 }
 
 impl Sense {
@@ -102,7 +104,30 @@ impl Sense {
             input_measured: false,
             core_on: None,
             core_seen: Duration::ZERO,
+            gone: None,
         }
+    }
+
+    /// Begins a round of readings.
+    pub(crate) fn begin(&mut self) {
+        self.gone = None;
+    }
+
+    /// Asks, unless the port was found gone in this round.
+    fn ask<T>(
+        gone: &mut Option<Trouble>,
+        access: impl FnOnce() -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        if let Some(trouble) = gone {
+            return Err(trouble.clone());
+        }
+        let result = access();
+        if let Err(trouble) = &result
+            && trouble.gone
+        {
+            *gone = Some(trouble.clone());
+        }
+        result
     }
 
     /// Reads all temperatures. Sensors that mean nothing without power are left out while `powered`
@@ -118,7 +143,11 @@ impl Sense {
         let mut readings = Vec::with_capacity(layout.sensors.len());
         for slot in &layout.sensors {
             let read = powered || !slot.needs_power;
-            readings.push(read.then(|| parts::temperature(buses, &slot.place, slot.channel)));
+            readings.push(read.then(|| {
+                Self::ask(&mut self.gone, || {
+                    parts::temperature(buses, &slot.place, slot.channel)
+                })
+            }));
         }
         let coldest = coldest_board(layout, &readings);
         for (index, (slot, channel)) in layout.sensors.iter().zip(&mut self.sensors).enumerate() {
@@ -141,13 +170,11 @@ impl Sense {
         guard: &mut Guard,
     ) {
         for (index, (slot, fan)) in layout.fans.iter().zip(&mut self.fans).enumerate() {
-            let reading = match &slot.at {
+            let told = fan.told.unwrap_or(0);
+            let reading = Self::ask(&mut self.gone, || match &slot.at {
                 FanAt::Device(place, channel) => parts::fan(buses, place, *channel),
-                FanAt::Controller(fan_index) => buses
-                    .fan_rpm(*fan_index)
-                    .map(|rpm| (rpm, fan.told.unwrap_or(0)))
-                    .map_err(Trouble::from),
-            };
+                FanAt::Controller(index) => Ok((buses.fan_rpm(*index)?, told)),
+            });
             let told = match reading {
                 Ok((rpm, duty)) => {
                     fan.rpm.good(now, f64::from(rpm));
@@ -180,7 +207,7 @@ impl Sense {
             if known && now.saturating_sub(fan.told_at) < FAN_REFRESH {
                 continue;
             }
-            match tell_fan(slot, buses, percent) {
+            match Self::ask(&mut self.gone, || tell_fan(slot, buses, percent)) {
                 Ok(()) => {
                     fan.told = Some(percent);
                     fan.told_at = now;
@@ -207,7 +234,12 @@ impl Sense {
             // It speaks when it has something to say; see `psu`.
             return;
         }
-        let reading = parts::supply_read(buses, &layout.supply_at, layout.supply)
+        let mut gone = self.gone.take();
+        let reading = Self::ask(&mut gone, || {
+            parts::supply_read(buses, &layout.supply_at, layout.supply)
+        });
+        self.gone = gone;
+        let reading = reading
             .and_then(|reading| self.with_lines(layout, buses, reading))
             .map(|reading| with_converters(layout, buses, reading));
         self.take_rail(now, layout, buses, guard, reading);

@@ -101,48 +101,57 @@ pub(crate) fn core(buses: &mut dyn Buses, layout: &Layout, on: bool) -> Result<(
 
 /// Switches everything off: the core first by whatever switches it, then reset, then the rails of
 /// inputs and outputs. In order (not in an emergency) the chips are put in reset before the core
-/// goes. Gives what failed; everything else was done all the same.
+/// goes. Gives what failed; everything else was done all the same, unless the port itself is gone.
 pub(crate) fn off(
     buses: &mut dyn Buses,
     layout: &Layout,
     boards: usize,
     in_order: bool,
 ) -> Vec<Trouble> {
-    let mut troubles = Vec::new();
-    let mut note = |result: Result<(), Trouble>| troubles.extend(result.err());
-    let reset = |buses: &mut dyn Buses, note: &mut dyn FnMut(Result<(), Trouble>)| {
-        for board in 0..boards {
-            note(switch(buses, Line::Reset { board }, true));
-        }
-    };
+    let mut steps: Vec<Step> = Vec::new();
+    let resets = (0..boards).map(|board| Step::Line(Line::Reset { board }, true));
     if in_order {
-        reset(buses, &mut note);
+        steps.extend(resets.clone());
     }
-    let core_lines = layout
-        .lines
-        .iter()
-        .rev()
-        .filter(|s| s.role != PinRole::Vddio);
-    let mut by_line = false;
-    for step in core_lines {
-        by_line = true;
-        note(switch(buses, step.line, false));
-    }
-    let by_command = core(buses, layout, false);
+    let lines = |vddio: bool| {
+        let lines = layout.lines.iter().rev();
+        lines
+            .filter(move |step| (step.role == PinRole::Vddio) == vddio)
+            .map(|step| Step::Line(step.line, false))
+    };
+    steps.extend(lines(false));
     // Where a line switches the core, a regulator that lost its own supply with it cannot answer.
-    if !by_line || matches!(layout.supply, Supply::Tps546(_)) {
-        note(by_command);
+    if matches!(layout.supply, Supply::Tps546(_)) {
+        steps.push(Step::Core);
     }
     if !in_order {
-        reset(buses, &mut note);
+        steps.extend(resets);
     }
-    for step in layout
-        .lines
-        .iter()
-        .rev()
-        .filter(|s| s.role == PinRole::Vddio)
-    {
-        note(switch(buses, step.line, false));
+    steps.extend(lines(true));
+
+    let mut troubles = Vec::new();
+    for step in steps {
+        let result = match step {
+            Step::Line(line, asserted) => switch(buses, line, asserted),
+            Step::Core => core(buses, layout, false),
+        };
+        if let Err(trouble) = result {
+            let gone = trouble.gone;
+            troubles.push(trouble);
+            if gone {
+                // Every further access would wait in vain, and the owners of chains with it.
+                break;
+            }
+        }
     }
     troubles
+}
+
+/// One access of the way down.
+#[derive(Clone, Copy)]
+enum Step {
+    /// Brings a line to a state.
+    Line(Line, bool),
+    /// Switches the core off by command.
+    Core,
 }

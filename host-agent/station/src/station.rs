@@ -109,6 +109,7 @@ pub struct Station {
     released: Option<Duration>,
     /// Switching off failed in part and is tried again.
     off_failed: bool,
+    off_retry_at: Duration,
     /// A first switching off was done.
     known_off: bool,
     heartbeat: Option<Duration>,
@@ -126,6 +127,7 @@ pub struct Station {
 #[derive(Clone, Debug)]
 struct BoardGuardLink {
     state: Option<BoardGuardState>,
+    heard: Duration,
     beat_at: Duration,
     asked: bool,
 }
@@ -209,6 +211,7 @@ impl Station {
         let mut layout = Layout::new(&config)?;
         let board_guard = buses.board_guard().map(|_| BoardGuardLink {
             state: None,
+            heard: now,
             beat_at: now,
             asked: false,
         });
@@ -255,6 +258,7 @@ impl Station {
             sent_mhz: None,
             released: None,
             off_failed: false,
+            off_retry_at: now,
             known_off: false,
             heartbeat: None,
             board_guard,
@@ -330,7 +334,7 @@ impl Station {
         if !granted && !self.stage.is_off() {
             self.emergency(now);
         }
-        if self.off_failed {
+        if self.off_failed && now >= self.off_retry_at {
             self.switch_off(now, false);
         }
         self.advance(now, &decision, granted);
@@ -360,6 +364,7 @@ impl Station {
         self.emergency(now);
         // Never refused.
         let _ = self.guard.request(now, Request::Off);
+        self.sense.begin();
         self.sense
             .tell_fans(now, &self.layout, &mut *self.buses, 100);
         self.duty = 100;
@@ -533,7 +538,15 @@ impl Station {
         if !alive && busy {
             return;
         }
-        link.state = guard.heartbeat().ok();
+        match guard.heartbeat() {
+            Ok(state) => {
+                link.state = Some(state);
+                link.heard = now;
+            }
+            // One answer may be lost; the board's own lease is longer.
+            Err(_) if now.saturating_sub(link.heard) < ALIVE => {}
+            Err(_) => link.state = None,
+        }
         let point = self.wanted;
         let mv = self.layout.output_mv(point.mv);
         if checking && !link.asked {
@@ -598,6 +611,9 @@ impl Station {
                 Err(trouble) => {
                     let report = last_try.then_some(Report::Absent { subject });
                     reports.push((report, format!("{name}: {}", trouble.text)));
+                    if trouble.gone {
+                        break;
+                    }
                     continue;
                 }
             }
@@ -707,6 +723,7 @@ impl Station {
             POLL
         };
         self.poll_at = now + pause;
+        self.sense.begin();
         let live = self.stage.chips_live(self.released, now);
         let held_back = state == State::Checking && (!self.prepared || !self.board_grants());
         // The supply first: if it is gone, that explains what chips no longer say.
@@ -778,12 +795,15 @@ impl Station {
                 "everything is switched off at last",
             ));
         }
+        if !self.stage.is_off() || self.off_failed != failed {
+            self.poll_at = now;
+        }
         self.off_failed = failed;
+        self.off_retry_at = now + OFF_RETRY;
         self.stage = Stage::Off;
         self.released = None;
         self.set_mv = None;
         self.sent_mhz = None;
-        self.poll_at = now;
     }
 
     /// Goes on with the way up or down.
@@ -1180,7 +1200,7 @@ impl Station {
         match self.stage {
             Stage::Lines(_, at) | Stage::Release(at) | Stage::Lower(at) => sooner(at),
             Stage::Core(since) => sooner((since + self.settle()).max(now + CORE_PAUSE)),
-            Stage::Off if self.off_failed => sooner(now + OFF_RETRY),
+            Stage::Off if self.off_failed => sooner(self.off_retry_at),
             _ => {}
         }
         if self.guard.state() == State::Checking && !self.prepared {

@@ -282,3 +282,22 @@ fn a_chip_colder_than_its_board_is_not_believed() {
         "temperature-implausible",
     );
 }
+
+#[test]
+fn a_dead_port_is_not_asked_for_everything() {
+    // Every request to a silent port costs half a second on a real one, and the owners of chains
+    // have to hear of it within the deadline.
+    for name in ["bitaxe-gamma", "nerdqaxe-pp", "s19k-pro"] {
+        let mut rig = running(name);
+        let at = rig.now;
+        rig.inject(Fault::ControlSilent);
+        let mut most = 0;
+        while rig.status().boards[0].powered {
+            let before = rig.board.requests();
+            rig.run(0.01);
+            most = most.max(rig.board.requests() - before);
+            assert!(rig.now - at < DEADLINE, "{name}");
+        }
+        assert!(most <= 4, "{name}: {most} requests at once");
+    }
+}

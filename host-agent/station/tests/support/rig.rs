@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -51,13 +54,30 @@ struct Chain {
 
 /// The board and its clock, shared by the test and the port.
 #[derive(Clone)]
-pub(crate) struct Shared(Arc<Mutex<(VirtualBoard, Duration)>>);
+pub(crate) struct Shared(Arc<Mutex<(VirtualBoard, Duration)>>, Arc<AtomicU64>);
 
 impl Shared {
+    fn of(spec: &BoardSpec) -> Self {
+        let board = VirtualBoard::new(spec).unwrap();
+        Self(
+            Arc::new(Mutex::new((board, Duration::ZERO))),
+            Arc::default(),
+        )
+    }
+
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut VirtualBoard, Duration) -> T) -> T {
         let mut inner = self.0.lock().unwrap();
         let now = inner.1;
         act(&mut inner.0, now)
+    }
+
+    fn count(&self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that went to the controller so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_now(&self, now: Duration) {
@@ -82,6 +102,7 @@ impl Exchange for Port {
         response: &mut [u8],
     ) -> Result<usize, NoAnswer> {
         let mut answer = Vec::new();
+        self.0.count();
         self.0.with(|board, now| {
             board.control_take_output(now, &mut answer);
             answer.clear();
@@ -118,10 +139,7 @@ impl Rig {
         let mut config = StationConfig::single(Arc::clone(&profile), Control::Bridge, name);
         let mut spec = board_spec(&profile, 0);
         change(&mut spec, &mut config);
-        let board = Shared(Arc::new(Mutex::new((
-            VirtualBoard::new(&spec).unwrap(),
-            Duration::ZERO,
-        ))));
+        let board = Shared::of(&spec);
         let profile = Arc::clone(&config.profile);
         let buses = BridgeBuses::connect(Port(board.clone()), profile, &[0]).unwrap();
         let station = Station::new(config, Box::new(buses), Duration::ZERO).unwrap();
@@ -328,8 +346,7 @@ fn profile_of(station: &Station) -> (f64, u32) {
 
 /// The virtual board of a profile in a slot of its machine.
 pub(crate) fn virtual_board(profile: &Profile, slot: u8) -> Shared {
-    let board = VirtualBoard::new(&board_spec(profile, slot)).unwrap();
-    Shared(Arc::new(Mutex::new((board, Duration::ZERO))))
+    Shared::of(&board_spec(profile, slot))
 }
 
 /// The description of it, with the simulator's own physics.
