@@ -81,6 +81,19 @@ fn a_temperature_that_cannot_be_costs_power() {
 }
 
 #[test]
+fn an_offset_does_not_hide_what_cannot_be() {
+    // The profile adds 10 K to this sensor.
+    cuts(
+        "nerdqaxe-pp",
+        Fault::SensorReads {
+            celsius: -1.0,
+            sensor: 0,
+        },
+        "temperature-implausible",
+    );
+}
+
+#[test]
 fn a_frozen_temperature_costs_power() {
     cuts_within(
         "bitaxe-gamma",
