@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use station::Mode;
 use station::status::{CoolingStatus, FanStatus};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::control::command::{Controls, Denied};
@@ -53,6 +53,9 @@ pub const TELEMETRY: &str = "telemetry";
 pub const MIN_INTERVAL_MS: u64 = 1_000;
 /// Longest time between two telemetry messages of a subscription, milliseconds.
 pub const MAX_INTERVAL_MS: u64 = 60_000;
+
+/// Longest time until a change shows in the state.
+const SHOWN: Duration = Duration::from_secs(1);
 
 /// JSON-RPC's code for wrong parameters.
 const INVALID_PARAMS: i32 = -32602;
@@ -229,6 +232,7 @@ fn register_control(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodE
             let outcome = faces.controls.set_target(wish.board, celsius).await;
             outcome.map_err(|error| denied(&error))?;
         }
+        shown(&faces).await;
         Ok(true)
     })?;
     module.register_async_method(CLEAR_FAULT, async |params, faces, _| {
@@ -242,7 +246,9 @@ fn register_control(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodE
             ));
         };
         let outcome = faces.controls.clear_fault(board, code).await;
-        outcome.map(|()| true).map_err(|error| denied(&error))
+        outcome.map_err(|error| denied(&error))?;
+        shown(&faces).await;
+        Ok(true)
     })?;
     Ok(())
 }
@@ -269,6 +275,17 @@ impl CoolingSet {
             }
         };
         Ok(mode)
+    }
+}
+
+/// Waits until a wish that was just granted shows in the state, so that whoever looks next sees it.
+async fn shown(faces: &Faces) {
+    let mut state = faces.state.clone();
+    // The snapshot under way may have been made before.
+    for _ in 0..2 {
+        if !matches!(timeout(SHOWN, state.changed()).await, Ok(Ok(()))) {
+            return;
+        }
     }
 }
 

@@ -115,8 +115,10 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
             }
             request = links.requests.recv(), if wishes_come => match request {
                 Some(Request { command, reply }) => {
+                    let outcome = station.handle(clock.now(), command);
+                    publish_due = Duration::ZERO;
                     // Whoever asked may have gone.
-                    let _ = reply.send(station.handle(clock.now(), command));
+                    let _ = reply.send(outcome);
                 }
                 None => wishes_come = false,
             },

@@ -120,13 +120,14 @@ pub fn cooling(stations: &[Cooling]) -> String {
                 format!("{:.0} % of the wanted clock", throttle * 100.0),
             );
         }
-        line(
-            "fans",
+        let none = station.fans.is_empty().then(|| "none".to_owned());
+        let duty = || {
             format!(
                 "{} %, guard wants at least {} %",
                 station.cooling.duty_percent, station.fan_floor_percent
-            ),
-        );
+            )
+        };
+        line("fans", none.unwrap_or_else(duty));
         line("why", format::plain(&station.cooling.reason, LINE));
         lines.extend(readings(&[], &station.fans));
     }
@@ -174,6 +175,9 @@ pub fn events(entries: &[Entry]) -> String {
 
 /// Values with unit, source and age, and fans.
 fn readings(readings: &[Reading], fans: &[FanStatus]) -> Vec<String> {
+    if readings.is_empty() && fans.is_empty() {
+        return Vec::new();
+    }
     let mut table = Table::new([
         Column::left("  reading"),
         Column::right("value"),

@@ -139,23 +139,29 @@ fn boards() -> String {
 /// The table of evidence.
 fn evidence() -> String {
     let mut out = String::from(
-        "| profile | chain | clock | voltage | limits | nominal | devices |\n\
-         |---|---|---|---|---|---|---|\n",
+        "| profile | chain | clock | voltage | limits | nominal | devices | curve | cooling | bridge \
+         | linux | physics |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for profile in all() {
         let e = &profile.evidence;
         let claims = [
-            &e.chain,
-            &e.frequency,
-            &e.voltage,
-            &e.limits,
-            &e.nominal,
-            &e.devices,
+            Some(&e.chain),
+            Some(&e.frequency),
+            Some(&e.voltage),
+            Some(&e.limits),
+            Some(&e.nominal),
+            Some(&e.devices),
+            e.curve.as_ref(),
+            Some(&e.cooling),
+            e.bridge.as_ref(),
+            e.linux.as_ref(),
+            e.physics.as_ref(),
         ];
-        let words = claims.map(|claim| match claim.basis {
-            Basis::Published => "published",
-            Basis::MeasuredOnOneUnit => "one unit",
-            Basis::Assumed => "**assumed**",
+        let words = claims.map(|claim| match claim.map(|claim| claim.basis) {
+            Some(Basis::Published) => "published",
+            Some(Basis::MeasuredOnOneUnit) => "one unit",
+            Some(Basis::Assumed) => "**assumed**",
+            None => "–",
         });
         let _ = writeln!(out, "| `{}` | {} |", profile.name, words.join(" | "));
     }
