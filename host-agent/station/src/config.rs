@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::{
     cooling::{FanSettings, Gains, Mode},
     derate::{Curve, DerateSettings, SetPoint},
+    latch::StoredFault,
 };
 
 /// A station's parts and wishes.
@@ -23,6 +24,8 @@ pub struct StationConfig {
     pub boards: Vec<BoardConfig>,
     /// How it is cooled.
     pub cooling: CoolingOptions,
+    /// The fault that an earlier run left latched. It stays so until a person clears it.
+    pub latched: Option<StoredFault>,
 }
 
 /// One board of a station.
@@ -103,6 +106,7 @@ impl StationConfig {
                 revision: None,
             }],
             cooling: CoolingOptions::default(),
+            latched: None,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     config::{BoardConfig, ConfigError, StationConfig},
     cooling::FanControl,
     derate::{Curve, Derate, SetPoint},
+    latch::StoredFault,
     layout::Layout,
     notice,
     parts::Supply,
@@ -161,7 +162,11 @@ impl Station {
             // The board's own guard proves the tachs, and moves the fans while it does.
             layout.limits = crate::layout::beside_board_guard(&layout.limits);
         }
-        let mut guard = Guard::new(&layout.limits).map_err(|error| ConfigError::Limits {
+        let mut guard = match &config.latched {
+            Some(stored) => Guard::latched(&layout.limits, stored.restore(now)),
+            None => Guard::new(&layout.limits),
+        }
+        .map_err(|error| ConfigError::Limits {
             model: config.profile.model.clone(),
             reason: error.to_string(),
         })?;
@@ -175,7 +180,7 @@ impl Station {
         let fan = FanControl::new(config.fan_settings(), mode);
         let psu = (layout.supply == Supply::Psu)
             .then(|| Psu::new(layout.supply_at.clone(), &layout.supply_name));
-        Ok(Self {
+        let mut station = Self {
             sense: Sense::new(&layout),
             psu,
             fan,
@@ -211,7 +216,19 @@ impl Station {
             was_throttled: false,
             complaints: Vec::new(),
             events: VecDeque::new(),
-        })
+        };
+        if let Some(fault) = station.guard.fault() {
+            let text = notice::fault(&station.layout, &fault);
+            station.log(Notice {
+                advice: fault.advice().to_owned(),
+                ..notice::plain(
+                    Severity::Fault,
+                    fault.code.as_str(),
+                    format!("latched in an earlier run: {text}"),
+                )
+            });
+        }
+        Ok(station)
     }
 
     /// Takes a command at `now`. What follows from it happens in the next tick, which is due at
@@ -325,6 +342,13 @@ impl Station {
     #[must_use]
     pub fn status(&self, now: Duration) -> Status {
         self.view(now.max(self.now))
+    }
+
+    /// The fault that is latched, to be kept over a restart; none unless one is.
+    #[must_use]
+    pub fn stored_fault(&self) -> Option<StoredFault> {
+        let fault = self.guard.fault()?;
+        (self.guard.state() == State::Latched).then(|| StoredFault::of(&fault))
     }
 
     /// What the profile sets boards to unless told otherwise.

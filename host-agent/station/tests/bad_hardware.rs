@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use board_simulator::board::Fault;
-use station::{Command, Phase};
+use station::{Command, Phase, StoredFault};
 use support::rig::Rig;
 
 /// Longest time from a hazard to the end of power.
@@ -312,5 +312,36 @@ fn a_dead_port_is_not_asked_for_everything() {
             assert!(rig.now - at < DEADLINE, "{name}");
         }
         assert!(most <= 4, "{name}: {most} requests at once");
+    }
+}
+
+#[test]
+fn a_latched_fault_outlives_the_program() {
+    let rig = never_starts("s19k-pro", Fault::EepromForeign, "identity-mismatch");
+    let stored = rig.station.stored_fault().unwrap();
+    assert_eq!(stored.code, "identity-mismatch");
+
+    let unknown = StoredFault {
+        code: "from-a-later-version".to_owned(),
+        ..stored.clone()
+    };
+    for (stored, code) in [
+        (stored, "identity-mismatch"),
+        (StoredFault::unreadable(), "too-many-restarts"),
+        (unknown, "too-many-restarts"),
+    ] {
+        let mut rig = Rig::with("s19k-pro", |_, config| config.latched = Some(stored));
+        rig.command(Command::Run(rig.station.default_set_point()));
+        rig.run(120.0);
+        assert_eq!(rig.truth().core_starts, 0, "{code}");
+        assert_eq!(rig.faults(), [code]);
+        let status = rig.status();
+        assert_eq!(status.phase, Phase::Held);
+        assert_eq!(status.guard.fault.unwrap().code, code);
+        assert_eq!(rig.station.stored_fault().unwrap().code, code);
+        rig.command(Command::ClearFault(code.to_owned()));
+        rig.run(1.0);
+        assert_eq!(rig.station.stored_fault(), None);
+        rig.run_until(300.0, |status, _| status.boards[0].powered);
     }
 }
