@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use mining::{Difficulty, Partition};
-use station::Status;
+use station::{Notice, Severity, Status};
 use stratum::Sequence;
 use stratum::transport::Connector;
 use stratum::v1::Session;
@@ -21,6 +21,7 @@ use crate::config::{self, Config, Control};
 use crate::control::command::{Controls, StationHandle};
 use crate::control::group::{Group, Reach, groups};
 use crate::control::link::{self, BoardEnd};
+use crate::control::store::LatchStore;
 use crate::control;
 use crate::events::EventLog;
 use crate::port::SharedBoard;
@@ -201,7 +202,7 @@ fn session(pool: &config::Pool, seed: u64, sequence: Sequence) -> anyhow::Result
 /// Stations before their tasks run.
 struct Stations {
     /// Stations with the ends of their links, in order.
-    stations: Vec<(Group, station::Station, link::StationEnd)>,
+    stations: Vec<(Group, station::Station, link::StationEnd, LatchStore)>,
     /// The boards' ends, by position in the config.
     board_ends: Vec<Option<BoardEnd>>,
 }
@@ -216,14 +217,15 @@ impl Stations {
         let mut stations = Vec::new();
         for group in groups(config) {
             let first = group.boards[0];
+            let mut store = LatchStore::new(&config.agent, &group);
             let station = group
-                .station(simulated[first].as_ref(), clock)
+                .station(simulated[first].as_ref(), store.load(), clock)
                 .with_context(|| named(first, &config.boards[first]))?;
             let (end, ends) = link::links(group.boards.len(), clock);
             for (&board, end) in group.boards.iter().zip(ends) {
                 board_ends[board] = Some(end);
             }
-            stations.push((group, station, end));
+            stations.push((group, station, end, store));
         }
         Ok(Self {
             stations,
@@ -239,7 +241,11 @@ impl Stations {
         clock: Clock,
     ) -> anyhow::Result<(Vec<StationSource>, Vec<StationHandle>)> {
         let (mut sources, mut handles) = (Vec::new(), Vec::new());
-        for (group, station, ends) in self.stations {
+        for (group, station, ends, store) in self.stations {
+            let notes: Vec<_> = store.check().err().into_iter().collect();
+            for text in &notes {
+                events.note(&group.boards, state_dir(text));
+            }
             let (status_in, status) = watch::channel(Arc::new(Status::default()));
             let (requests, wishes) = mpsc::channel(REQUESTS);
             sources.push(StationSource {
@@ -249,6 +255,7 @@ impl Stations {
                     Reach::Port(port) => port.to_string(),
                     Reach::Linux => "linux".to_owned(),
                 },
+                notes,
                 status,
             });
             handles.push(StationHandle {
@@ -261,6 +268,7 @@ impl Stations {
                 requests: wishes,
                 status: status_in,
                 events: events.clone(),
+                store,
                 stop: stopper.watch(),
                 hold: stopper.hold(),
             };
@@ -279,6 +287,15 @@ impl Stations {
             }
         }
         Ok((sources, handles))
+    }
+}
+
+fn state_dir(text: &str) -> Notice {
+    Notice {
+        severity: Severity::Warning,
+        code: "state-dir".to_owned(),
+        text: text.to_owned(),
+        ..Notice::default()
     }
 }
 

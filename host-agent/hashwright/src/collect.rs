@@ -35,6 +35,8 @@ pub struct StationSource {
     pub boards: Vec<usize>,
     /// How it is reached, as in the config.
     pub control: String,
+    /// What a person should know of it from the start.
+    pub notes: Vec<String>,
     /// The control task's word.
     pub status: watch::Receiver<Arc<station::Status>>,
 }
@@ -128,6 +130,7 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
             index,
             boards: source.boards.clone(),
             control: source.control.clone(),
+            notes: source.notes.clone(),
             status: status.as_ref().clone(),
         });
     }

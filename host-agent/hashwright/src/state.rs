@@ -149,6 +149,8 @@ pub struct StationStatus {
     pub boards: Vec<usize>,
     /// How it is reached: a port, `linux` or `sim`.
     pub control: String,
+    /// What a person should know of it from the start, e.g. that a latched fault could not be kept.
+    pub notes: Vec<String>,
     /// What it says.
     pub status: station::Status,
 }

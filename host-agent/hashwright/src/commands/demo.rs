@@ -102,6 +102,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         agent: config::Agent {
             name: "demo".to_owned(),
             state_dir: std::env::temp_dir(),
+            state_dir_given: false,
         },
         pools: vec![config::Pool {
             url: format!("stratum+tcp://{address}").parse()?,

@@ -73,6 +73,8 @@ pub struct Agent {
     pub name: String,
     /// Directory for what must outlive a restart.
     pub state_dir: PathBuf,
+    /// Whether the config names it, rather than leave it to the default.
+    pub state_dir_given: bool,
 }
 
 /// `[[pool]]`: one upstream.

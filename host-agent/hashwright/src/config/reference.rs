@@ -62,7 +62,8 @@ const AGENT: Section = Section {
             kind: "path",
             default: Some("\"/var/lib/hashwright\""),
             range: "a directory that the agent may write to",
-            about: "Where the agent keeps what must outlive a restart.",
+            about: "Where the agent keeps what must outlive a restart: faults that only a person may \
+                    clear. For simulated boards only where this key is given.",
             example: "\"/var/lib/hashwright\"",
         },
     ],

@@ -271,6 +271,7 @@ fn agent(section: &Section<'_>) -> Agent {
     Agent {
         name: name.to_owned(),
         state_dir: state_dir.into(),
+        state_dir_given: section.has("state_dir"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use station::{
     BoardConfig, Buses, ConfigError, CoolingOptions, Mode, SetPoint, Station,
-    StationConfig,
+    StationConfig, StoredFault,
 };
 
 use super::linux::LinuxBuses;
@@ -77,7 +77,8 @@ pub fn groups(config: &Config) -> Vec<Group> {
 }
 
 impl Group {
-    /// The station, whose boards are off. Nothing is accessed yet.
+    /// The station, whose boards are off. Nothing is accessed yet. A fault that was latched in an
+    /// earlier run is latched still.
     ///
     /// # Errors
     ///
@@ -85,6 +86,7 @@ impl Group {
     pub fn station(
         &self,
         simulated: Option<&SharedBoard>,
+        latched: Option<StoredFault>,
         clock: Clock,
     ) -> Result<Station, ConfigError> {
         let profile = Arc::clone(&self.config.profile);
@@ -104,7 +106,11 @@ impl Group {
                 Box::new(LinuxBuses::new(&profile, slots))
             }
         };
-        Station::new(self.config.clone(), buses, clock.now())
+        let config = StationConfig {
+            latched,
+            ..self.config.clone()
+        };
+        Station::new(config, buses, clock.now())
     }
 }
 

@@ -11,6 +11,7 @@ pub mod group;
 pub mod link;
 mod linux;
 mod reconnect;
+pub mod store;
 pub mod wire;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::clock::Clock;
 use crate::events::EventLog;
 use crate::stop::{Hold, Stop};
 use link::StationEnd;
+use store::LatchStore;
 
 /// Longest time between two ticks of a station.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
@@ -34,8 +36,12 @@ const DEAF: Duration = Duration::from_secs(2);
 const PUBLISH: Duration = Duration::from_millis(500);
 /// Longest time that switching off in order may take at exit; then power is cut.
 const WIND_DOWN: Duration = Duration::from_secs(10);
+/// Time after which a latched fault that could not be kept is tried again.
+const KEEP_AGAIN: Duration = Duration::from_secs(10);
 /// Longest time that a cut is tried again before the end.
 const CUT: Duration = Duration::from_secs(2);
+/// Pause between two tries.
+const CUT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Something that a person wants of a station, with the way back for the answer.
 #[derive(Debug)]
@@ -59,6 +65,8 @@ pub struct Links {
     pub status: watch::Sender<Arc<Status>>,
     /// Where events are noted.
     pub events: EventLog,
+    /// Where a latched fault is kept.
+    pub store: LatchStore,
     /// The end of the program.
     pub stop: Stop,
     /// Says that power may be on.
@@ -76,6 +84,7 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
     let mut publish_due = Duration::ZERO;
     let mut stop_by = None;
     let mut wishes_come = true;
+    let mut keep_due = Duration::ZERO;
     loop {
         let now = clock.now();
         for (board, report) in links.ends.news() {
@@ -88,6 +97,12 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
         station.tick(now);
         let told = carry(station, &mut links);
         let now = clock.now();
+        if now >= keep_due
+            && let Err(error) = links.store.keep(station.stored_fault())
+        {
+            links.events.note(&links.boards, not_kept(&error));
+            keep_due = now + KEEP_AGAIN;
+        }
         if told || now >= publish_due {
             links.status.send_replace(Arc::new(station.status(now)));
             publish_due = now + PUBLISH;
@@ -166,15 +181,17 @@ fn carry(station: &mut Station, links: &mut Links) -> bool {
 /// Makes sure that nothing has power, as well as can be done in a short time.
 async fn cut(station: &mut Station, links: &mut Links, clock: Clock) {
     let by = clock.now() + CUT;
-    while !station.is_off() {
+    let mut tries = 0;
+    while !station.is_off() && (tries == 0 || clock.now() < by) {
+        tries += 1;
         station.cut(clock.now());
+        // Looks whether it is off.
+        station.tick(clock.now());
         carry(station, links);
-        if station.is_off() || clock.now() >= by {
-            break;
+        if !station.is_off() {
+            let pause = clock.now() + CUT_AGAIN;
+            clock.sleep_until(Some(pause)).await;
         }
-        clock
-            .sleep_until(Some(clock.now() + Duration::from_millis(100)))
-            .await;
     }
     if !station.is_off() {
         links.events.note(&links.boards, still_on());
@@ -190,6 +207,16 @@ fn refusal(refused: &Refused) -> Notice {
         code: "refused".to_owned(),
         text: format!("the boards are not started: {refused}"),
         advice: "correct the board's settings in the config".to_owned(),
+        ..Notice::default()
+    }
+}
+
+fn not_kept(error: &std::io::Error) -> Notice {
+    Notice {
+        severity: Severity::Warning,
+        code: "latch-not-kept".to_owned(),
+        text: format!("the latched fault cannot be written to the state directory: {error}"),
+        advice: "make the state directory writable before the agent is started again".to_owned(),
         ..Notice::default()
     }
 }

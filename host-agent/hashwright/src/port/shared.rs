@@ -132,6 +132,15 @@ impl SharedBoard {
         self.0.touched.notify_one();
     }
 
+    /// A fault is gone; what it has damaged stays damaged.
+    pub fn heal(&self, fault: Fault) {
+        self.with(|state| {
+            let now = state.advance();
+            state.board.heal(now, fault);
+        });
+        self.0.touched.notify_one();
+    }
+
     /// What the chips and the wires to them have seen.
     #[must_use]
     pub fn chain_report(&self) -> board_simulator::Report {

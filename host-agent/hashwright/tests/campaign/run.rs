@@ -117,6 +117,15 @@ pub struct Outcome {
     /// Power before the end, W.
     pub watts: f64,
     pub mined: bool,
+    /// How often core power has come on at all.
+    pub starts: u64,
+}
+
+impl Outcome {
+    /// Whether the board has never had core power.
+    pub fn never_on(&self) -> bool {
+        self.starts == 0
+    }
 }
 
 impl Run {
@@ -358,13 +367,15 @@ impl Watch {
     }
 
     fn mishap(&mut self, mishap: Mishap) {
+        let truth = self.truth();
         if self.since.is_none() {
-            let truth = self.truth();
-            self.since = Some(self.now());
             self.starts = truth.core_starts;
-            self.was_on = truth.core_on;
             self.die_c = truth.die_c;
         }
+        // Reactions are counted from the last one, which is what shows it.
+        self.since = Some(self.now());
+        self.was_on = truth.core_on;
+        (self.off_after, self.slower_after) = (None, None);
         if let Mishap::Board(fault) = mishap {
             self.board.inject(fault);
         }
@@ -496,6 +507,7 @@ impl Watch {
             clock_share: last.fastest_mhz / self.wanted_mhz,
             watts: last.core_w,
             mined: false,
+            starts: last.core_starts,
         }
     }
 }

@@ -282,6 +282,12 @@ impl Lab {
         }
     }
 
+    /// Asks for the end without winding down, and waits until nobody holds power any more.
+    pub async fn hurry(&self) {
+        self.stopper.hurry();
+        self.stopper.released().await;
+    }
+
     /// Stops the agent and gives its last state.
     pub async fn stop(self) -> Arc<Snapshot> {
         let state = self.agent.state.clone();
@@ -297,6 +303,7 @@ pub fn config(boards: Vec<config::Board>) -> Config {
         agent: config::Agent {
             name: "lab".to_owned(),
             state_dir: PathBuf::from("/nonexistent"),
+            state_dir_given: false,
         },
         pools: vec![upstream(FIRST)],
         boards,

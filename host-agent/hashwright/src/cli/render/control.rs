@@ -36,6 +36,9 @@ fn one_station(station: &StationStatus) -> Vec<String> {
         phase(status.phase),
         guard(&status.guard)
     )];
+    for note in &station.notes {
+        lines.push(format!("! {}", format::plain(note, 2 * LINE)));
+    }
     if let Some(fault) = &status.guard.fault {
         let code = cell(&fault.code);
         let seen = if fault.latched { "latched fault" } else { "fault" };
