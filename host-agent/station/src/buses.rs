@@ -2,6 +2,8 @@
 //! one. Implemented by a board controller's client, by the Linux board that the agent runs on, and by
 //! test doubles. All calls are blocking and short.
 
+use std::time::Duration;
+
 use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource};
 use thiserror::Error;
 
@@ -109,6 +111,13 @@ pub trait Buses {
     /// When there is no such channel, or the access failed.
     fn converter_mv(&mut self, index: usize) -> Result<u32, BusError> {
         Err(BusError::Missing(format!("ADC channel {index}")))
+    }
+
+    /// Bounds the time that all accesses from now on may take together; once it is over they fail at
+    /// once, as if nothing could be reached. `None` lifts the bound. A port that has become slow must
+    /// not keep a station from deciding. Buses that answer at once need not care.
+    fn bound(&mut self, time: Option<Duration>) {
+        let _ = time;
     }
 
     /// The guard on the board, where the controller has one.

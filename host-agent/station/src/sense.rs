@@ -278,6 +278,16 @@ impl Sense {
         }
     }
 
+    /// Looks at the lines of a machine's supply without asking it, which takes time.
+    pub(crate) fn lines_of_psu(&mut self, layout: &Layout, buses: &mut dyn Buses) {
+        if layout.supply != Supply::Psu {
+            return;
+        }
+        if let Ok(reading) = self.with_lines(layout, buses, SupplyReading::default()) {
+            self.core_on = reading.on;
+        }
+    }
+
     /// A supply that is switched by lines is on if all of them are.
     fn with_lines(
         &mut self,

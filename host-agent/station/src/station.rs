@@ -90,6 +90,17 @@ struct BoardGuardLink {
     asked: bool,
 }
 
+impl BoardGuardLink {
+    fn new(now: Duration) -> Self {
+        Self {
+            state: None,
+            heard: now,
+            beat_at: now,
+            asked: false,
+        }
+    }
+}
+
 /// A board of the station.
 #[derive(Clone, Debug, Default)]
 struct BoardState {
@@ -123,6 +134,10 @@ const POLL_COMING_UP: Duration = Duration::from_millis(250);
 /// How often while everything is off and nobody wants it otherwise.
 const POLL_OFF: Duration = Duration::from_secs(2);
 
+/// One look around takes no longer than this. With [`POLL`] before it and another one that began just
+/// before something went wrong it stays below the guard's longest reaction.
+const ROUND: Duration = Duration::from_secs(2);
+
 /// Power is asked for only while the program that mines said within this time that it is alive.
 const ALIVE: Duration = Duration::from_secs(2);
 
@@ -152,12 +167,7 @@ impl Station {
         now: Duration,
     ) -> Result<Self, ConfigError> {
         let mut layout = Layout::new(&config)?;
-        let board_guard = buses.board_guard().map(|_| BoardGuardLink {
-            state: None,
-            heard: now,
-            beat_at: now,
-            asked: false,
-        });
+        let board_guard = buses.board_guard().map(|_| BoardGuardLink::new(now));
         if board_guard.is_some() {
             // The board's own guard proves the tachs, and moves the fans while it does.
             layout.limits = crate::layout::beside_board_guard(&layout.limits);
@@ -284,6 +294,10 @@ impl Station {
         self.want_power(now);
         self.beat(now);
         self.prepare(now);
+        // What has expired meanwhile costs power now: looking around first may take a while.
+        if !self.guard.tick(now).power && !self.stage.is_off() {
+            self.emergency(now);
+        }
         self.poll(now);
         self.talk_to_psu(now);
         let decision = self.guard.tick(now);
@@ -292,6 +306,9 @@ impl Station {
         let granted = decision.power && self.board_grants();
         if !granted && !self.stage.is_off() {
             self.emergency(now);
+        }
+        if decision.power && !granted {
+            self.give_back(now);
         }
         if self.off_failed && now >= self.off_retry_at {
             self.switch_off(now, false);
@@ -324,6 +341,9 @@ impl Station {
         // Never refused.
         let _ = self.guard.request(now, Request::Off);
         self.sense.begin();
+        self.sense
+            .rail(now, &self.layout, &mut *self.buses, &mut self.guard);
+        self.sense.lines_of_psu(&self.layout, &mut *self.buses);
         self.sense
             .tell_fans(now, &self.layout, &mut *self.buses, 100);
         self.duty = 100;
@@ -399,14 +419,19 @@ impl Station {
         let live = self.stage.chips_live(self.released, now);
         let held_back = state == State::Checking && (!self.prepared || !self.board_grants());
         // The supply first: if it is gone, that explains what chips no longer say.
+        self.buses.bound(Some(ROUND));
         self.sense
             .rail(now, &self.layout, &mut *self.buses, &mut self.guard);
-        if !held_back {
+        let tripped = |guard: &Guard| state == State::On && guard.state() != State::On;
+        if !held_back && !tripped(&self.guard) {
             self.sense
                 .temperatures(now, &self.layout, &mut *self.buses, &mut self.guard, live);
         }
-        self.sense
-            .fan_speeds(now, &self.layout, &mut *self.buses, &mut self.guard);
+        if !tripped(&self.guard) {
+            self.sense
+                .fan_speeds(now, &self.layout, &mut *self.buses, &mut self.guard);
+        }
+        self.buses.bound(None);
     }
 
     fn talk_to_psu(&mut self, now: Duration) {

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use board_devices::Presence;
-use guard::{Report, Request, State, Subject};
+use guard::{Guard, Report, Request, State, Subject};
 
-use super::{ALIVE, Station, khz};
+use super::{ALIVE, BoardGuardLink, Station, commands::cooling_request, khz};
 use crate::{
     notice,
     parts::{self, Trouble},
@@ -34,12 +34,21 @@ impl Station {
             .is_some_and(|at| now.saturating_sub(at) <= ALIVE);
         match self.guard.state() {
             State::Off
-                if self.run && alive && self.stage.is_off() && !self.waits_after_refusal(now) =>
+                if self.run
+                    && alive
+                    && self.stage.is_off()
+                    && !self.waits_after_refusal(now)
+                    && !self.board_rests() =>
             {
+                self.meet_board_guard(now);
                 self.derate.reset();
                 self.prepared = false;
                 self.prepare_failures = 0;
                 self.prepare_at = now;
+                if let Some(link) = &mut self.board_guard {
+                    // Every try asks the board's guard anew: it took its grant back with the last.
+                    link.asked = false;
+                }
                 let point = self.guard_point(self.wanted);
                 // A refusal is an event of the guard, told with the others.
                 self.refused = match self.guard.request(now, Request::On(point)) {
@@ -63,6 +72,22 @@ impl Station {
         self.refused.as_ref().is_some_and(|(_, again)| now < *again)
     }
 
+    /// A controller that was plugged in after the start may have a guard of its own.
+    fn meet_board_guard(&mut self, now: Duration) {
+        if self.board_guard.is_some() || self.buses.board_guard().is_none() {
+            return;
+        }
+        let limits = crate::layout::beside_board_guard(&self.layout.limits);
+        // Both were accepted before.
+        let Ok(mut guard) = Guard::new(&limits) else {
+            return;
+        };
+        let _ = guard.request(now, cooling_request(self.fan.mode()));
+        self.layout.limits = limits;
+        self.guard = guard;
+        self.board_guard = Some(BoardGuardLink::new(now));
+    }
+
     /// Tells a guard on the board that we are alive, and hears what it thinks.
     pub(super) fn beat(&mut self, now: Duration) {
         let Some(link) = &mut self.board_guard else {
@@ -77,7 +102,11 @@ impl Station {
         let alive = self
             .heartbeat
             .is_some_and(|at| now.saturating_sub(at) <= ALIVE);
+        let silent = now.saturating_sub(link.heard) >= ALIVE;
         let Some(guard) = self.buses.board_guard() else {
+            if silent {
+                link.state = None;
+            }
             return;
         };
         // The lease is the program's, not ours: if it is silent, so are we.
@@ -90,16 +119,27 @@ impl Station {
                 link.heard = now;
             }
             // One answer may be lost; the board's own lease is longer.
-            Err(_) if now.saturating_sub(link.heard) < ALIVE => {}
+            Err(_) if !silent => {}
             Err(_) => link.state = None,
         }
         let point = self.wanted;
         let mv = self.layout.output_mv(point.mv);
         if checking && !link.asked {
+            // It may have been started anew since it was told; while it grants power it refuses.
+            let _ = guard.set_cooling(self.fan.mode());
             link.asked = guard.request_power(mv, khz(point.mhz)).is_ok();
-        } else if link.asked && !busy && !self.run {
+        } else if link.asked && !busy && self.guard.state() != State::On {
             link.asked = guard.release_power().is_err();
         }
+    }
+
+    /// The guard on the board cannot let power be on for a while: to ask ours would only time out.
+    fn board_rests(&self) -> bool {
+        let state = self
+            .board_guard
+            .as_ref()
+            .and_then(|link| link.state.as_ref());
+        state.is_some_and(|state| matches!(state.state, "cooling" | "latched"))
     }
 
     /// The guard on the board, if there is one, lets power be on.

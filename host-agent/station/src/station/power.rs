@@ -26,6 +26,29 @@ impl Station {
         self.stopping = false;
     }
 
+    /// The guard on the board took power back, or is not heard any more: ours does not grant alone, so
+    /// that the next try begins with a check by both.
+    pub(super) fn give_back(&mut self, now: Duration) {
+        let state = self
+            .board_guard
+            .as_ref()
+            .and_then(|link| link.state.as_ref());
+        let why = match state {
+            Some(state) => match &state.fault {
+                Some(fault) => format!("is {}, because of {fault}", state.state),
+                None => format!("is {}", state.state),
+            },
+            None => "does not answer".to_owned(),
+        };
+        self.log(notice::plain(
+            Severity::Warning,
+            "board-guard",
+            format!("power is off: the guard on the board {why}"),
+        ));
+        // Never refused.
+        let _ = self.guard.request(now, Request::Off);
+    }
+
     /// Switches everything off and remembers whether that worked.
     pub(super) fn switch_off(&mut self, now: Duration, in_order: bool) {
         let troubles = sequence::off(

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -25,8 +25,9 @@ use board_simulator::{
 };
 use bridge::{Exchange, Progress, answer::Expect};
 use station::{
-    BridgeBuses, ChainPhase, ChainReport, Command, Event, Notice, SetPoint, Station, StationConfig,
-    Status,
+    BridgeBuses, BusError, Buses, ChainPhase, ChainReport, Command, Event, Line, Notice, SetPoint,
+    Station, StationConfig, Status,
+    buses::{BoardGuard, Bus},
 };
 
 /// A station, its board and the board's time.
@@ -54,13 +55,31 @@ struct Chain {
 
 /// The board and its clock, shared by the test and the port.
 #[derive(Clone)]
-pub(crate) struct Shared(Arc<Mutex<(VirtualBoard, Duration)>>, Arc<AtomicU64>);
+pub(crate) struct Shared(
+    Arc<Mutex<(VirtualBoard, Duration)>>,
+    Arc<AtomicU64>,
+    Arc<Way>,
+);
+
+/// What is wrong with the way to the controller.
+#[derive(Default)]
+struct Way {
+    /// The next answer is lost.
+    lossy: AtomicBool,
+    /// Every answer takes so long, ms.
+    answer_ms: AtomicU64,
+    /// The controller is not there yet.
+    absent: AtomicBool,
+    /// The station asks for nothing after this moment.
+    until: Mutex<Option<Duration>>,
+}
 
 impl Shared {
     fn of(spec: &BoardSpec) -> Self {
         let board = VirtualBoard::new(spec).unwrap();
         Self(
             Arc::new(Mutex::new((board, Duration::ZERO))),
+            Arc::default(),
             Arc::default(),
         )
     }
@@ -78,6 +97,43 @@ impl Shared {
     /// Requests that went to the controller so far.
     pub(crate) fn requests(&self) -> u64 {
         self.1.load(Ordering::Relaxed)
+    }
+
+    /// The answer to the next request is lost.
+    pub(crate) fn lose_next(&self) {
+        self.2.lossy.store(true, Ordering::Relaxed);
+    }
+
+    /// Every answer takes so long from now on.
+    pub(crate) fn slow_down(&self, answer: Duration) {
+        let ms = answer.as_millis() as u64;
+        self.2.answer_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Unplugs the controller, or plugs it in.
+    pub(crate) fn set_absent(&self, absent: bool) {
+        self.2.absent.store(absent, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> Duration {
+        self.with(|_, now| now)
+    }
+
+    /// Time passes while an answer is waited for; false if it will not come.
+    fn wait(&self) -> bool {
+        let now = self.now();
+        let late = self
+            .2
+            .until
+            .lock()
+            .unwrap()
+            .is_some_and(|until| now >= until);
+        if late || self.2.absent.load(Ordering::Relaxed) {
+            return false;
+        }
+        let answer = Duration::from_millis(self.2.answer_ms.load(Ordering::Relaxed));
+        self.set_now(now + answer);
+        true
     }
 
     pub(crate) fn set_now(&self, now: Duration) {
@@ -103,12 +159,18 @@ impl Exchange for Port {
     ) -> Result<usize, NoAnswer> {
         let mut answer = Vec::new();
         self.0.count();
+        if !self.0.wait() {
+            return Err(NoAnswer);
+        }
         self.0.with(|board, now| {
             board.control_take_output(now, &mut answer);
             answer.clear();
             board.control_receive(now, request);
             board.control_take_output(now, &mut answer);
         });
+        if self.0.2.lossy.swap(false, Ordering::Relaxed) {
+            return Err(NoAnswer);
+        }
         let Some(expect) = expect else {
             return Ok(0);
         };
@@ -117,6 +179,45 @@ impl Exchange for Port {
             Progress::Complete | Progress::Settling => Ok(receiver.finish().ok_or(NoAnswer)?),
             Progress::Incomplete => Err(NoAnswer),
         }
+    }
+}
+
+/// Buses that ask for nothing after their bound, and have no guard while there is no controller.
+struct Bounded(BridgeBuses<Port>, Shared);
+
+impl Buses for Bounded {
+    fn i2c(&mut self, board: usize, bus: &str) -> Result<Bus<'_>, BusError> {
+        self.0.i2c(board, bus)
+    }
+
+    fn set_line(&mut self, line: Line, asserted: bool) -> Result<bool, BusError> {
+        self.0.set_line(line, asserted)
+    }
+
+    fn line(&mut self, line: Line) -> Result<bool, BusError> {
+        self.0.line(line)
+    }
+
+    fn set_fan(&mut self, fan: usize, percent: u8) -> Result<(), BusError> {
+        self.0.set_fan(fan, percent)
+    }
+
+    fn fan_rpm(&mut self, fan: usize) -> Result<u32, BusError> {
+        self.0.fan_rpm(fan)
+    }
+
+    fn converter_mv(&mut self, index: usize) -> Result<u32, BusError> {
+        self.0.converter_mv(index)
+    }
+
+    fn bound(&mut self, time: Option<Duration>) {
+        let now = self.1.now();
+        *self.1.2.until.lock().unwrap() = time.map(|time| now + time);
+    }
+
+    fn board_guard(&mut self) -> Option<&mut dyn BoardGuard> {
+        let absent = self.1.2.absent.load(Ordering::Relaxed);
+        (!absent).then(|| self.0.board_guard()).flatten()
     }
 }
 
@@ -135,6 +236,15 @@ impl Rig {
         name: &str,
         change: impl FnOnce(&mut BoardSpec, &mut StationConfig),
     ) -> Self {
+        Self::plugged(name, true, change)
+    }
+
+    /// The same, with or without a controller at the start.
+    pub(crate) fn plugged(
+        name: &str,
+        plugged: bool,
+        change: impl FnOnce(&mut BoardSpec, &mut StationConfig),
+    ) -> Self {
         let profile = Arc::new(profile(name));
         let mut config = StationConfig::single(Arc::clone(&profile), Control::Bridge, name);
         let mut spec = board_spec(&profile, 0);
@@ -142,6 +252,8 @@ impl Rig {
         let board = Shared::of(&spec);
         let profile = Arc::clone(&config.profile);
         let buses = BridgeBuses::connect(Port(board.clone()), profile, &[0]).unwrap();
+        let buses = Bounded(buses, board.clone());
+        board.set_absent(!plugged);
         let station = Station::new(config, Box::new(buses), Duration::ZERO).unwrap();
         Self {
             station,
@@ -166,6 +278,7 @@ impl Rig {
             self.run_chains();
             if self.station.poll_timeout() <= self.now {
                 self.station.tick(self.now);
+                self.now = self.now.max(self.board.now());
             }
             self.take_events();
             let mut next = self.station.poll_timeout().min(end);

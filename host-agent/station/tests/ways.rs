@@ -1,0 +1,103 @@
+//! The way to the controller: a guard on the board that takes its grant back, answers that are lost or
+//! late, a controller that is plugged in later.
+#![allow(dead_code)]
+
+mod support;
+
+use std::time::Duration;
+
+use board_simulator::board::{BoardSpec, Controller};
+use station::{Command, StationConfig, status::GuardLocation};
+use support::rig::Rig;
+
+fn guarded(spec: &mut BoardSpec, config: &mut StationConfig) {
+    spec.controller = Controller::Guarded;
+    spec.plan = Some(station::controller_plan(config).unwrap());
+}
+
+fn runs_again(rig: &mut Rig) {
+    rig.run_until(300.0, |status, truth| {
+        truth.core_on && status.boards[0].powered
+    });
+    assert_eq!(rig.truth().guard_grants, Some(true));
+}
+
+#[test]
+fn a_guard_on_the_board_is_asked_again_for_every_try() {
+    let mut rig = Rig::with("bitaxe-gamma", guarded);
+    rig.up();
+    for _ in 0..4 {
+        rig.alive = false;
+        rig.run_until(10.0, |_, truth| !truth.core_on);
+        rig.alive = true;
+        runs_again(&mut rig);
+        rig.run(10.0);
+    }
+}
+
+#[test]
+fn a_grant_taken_back_by_the_board_is_given_back_by_ours() {
+    let mut rig = Rig::with("bitaxe-gamma", guarded);
+    rig.up();
+    // The board's guard hears nothing for longer than its lease, ours hears from the mining program.
+    rig.board.set_absent(true);
+    rig.run(4.0);
+    assert!(!rig.truth().core_on);
+    rig.board.set_absent(false);
+    runs_again(&mut rig);
+}
+
+#[test]
+fn one_lost_answer_costs_nothing() {
+    let mut rig = Rig::with("bitaxe-gamma", guarded);
+    rig.up();
+    for _ in 0..100 {
+        rig.board.lose_next();
+        rig.run(3.1);
+        assert!(rig.truth().core_on, "{}", rig.log());
+    }
+}
+
+#[test]
+fn a_guarded_board_may_be_plugged_in_late() {
+    let mut rig = Rig::plugged("bitaxe-gamma", false, guarded);
+    rig.run(5.0);
+    rig.board.set_absent(false);
+    rig.command(Command::Run(rig.station.default_set_point()));
+    runs_again(&mut rig);
+    assert_eq!(rig.status().guard.location, GuardLocation::Board);
+}
+
+#[test]
+fn a_port_that_becomes_slow_delays_no_cut() {
+    for name in ["bitaxe-gamma", "bitaxe-max", "nerdqaxe-pp", "s19k-pro"] {
+        for answer in [20, 50, 100, 200] {
+            let mut rig = Rig::new(name);
+            rig.up();
+            rig.board.slow_down(Duration::from_millis(answer));
+            let from = rig.now;
+            rig.inject("sensor-offset:90".parse().unwrap());
+            rig.run_until(30.0, |_, truth| !truth.core_on);
+            let after = rig.now - from;
+            assert!(
+                after <= guard::MAX_REACTION,
+                "{name}, {answer} ms an answer: {after:?}\n{}",
+                rig.log()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_cut_looks_whether_it_was_one() {
+    for name in ["bitaxe-gamma", "bitaxe-max", "s19k-pro"] {
+        let mut rig = Rig::new(name);
+        rig.up();
+        rig.station.cut(rig.now);
+        // Outputs fall; nobody ticks any more.
+        rig.board.set_now(rig.now + Duration::from_millis(500));
+        rig.station.cut(rig.now + Duration::from_millis(500));
+        assert!(!rig.truth().core_on);
+        assert!(rig.station.is_off(), "{name}");
+    }
+}
