@@ -18,11 +18,11 @@ use crate::board::{self, Report, Simulation};
 use crate::clock::Clock;
 use crate::collect::{self, BoardSource, Sources, StationSource};
 use crate::config::{self, Config, Control};
+use crate::control;
 use crate::control::command::{Controls, StationHandle};
 use crate::control::group::{Group, Reach, groups};
 use crate::control::link::{self, BoardEnd};
 use crate::control::store::LatchStore;
-use crate::control;
 use crate::events::EventLog;
 use crate::port::SharedBoard;
 use crate::simulate;
@@ -85,8 +85,8 @@ impl Agent {
         let mut sources = Vec::new();
         for (index, configured) in config.boards.iter().enumerate() {
             let partition = Partition::new(index as u32, config.boards.len() as u32)?;
-            let mut board = assemble(index, configured, partition)
-                .with_context(|| named(index, configured))?;
+            let mut board =
+                assemble(index, configured, partition).with_context(|| named(index, configured))?;
             if let Some(whole) = &simulated[index] {
                 board.simulation = Some(Simulation::Whole(whole.clone()));
             }

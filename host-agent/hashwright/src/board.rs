@@ -114,10 +114,9 @@ pub async fn run(board: Board, mut links: Links, clock: Clock) {
         if clock.now().saturating_sub(started) > STABLE {
             pause = FIRST_PAUSE;
         }
-        links.events.note(
-            &[board.index],
-            failure(&board.uart, &problem, pause),
-        );
+        links
+            .events
+            .note(&[board.index], failure(&board.uart, &problem, pause));
         links.report.send_modify(|report| {
             report.state = "failed";
             report.problem = Some(problem);

@@ -239,7 +239,11 @@ fn state_of(boards: &[BoardStatus], pools: &[PoolStatus], stopping: bool) -> &'s
         "stopping"
     } else if mining == boards.len() && mining > 0 {
         "mining"
-    } else if mining > 0 || ["failed", "held", "latched"].iter().any(|state| count(state) > 0) {
+    } else if mining > 0
+        || ["failed", "held", "latched"]
+            .iter()
+            .any(|state| count(state) > 0)
+    {
         "degraded"
     } else if count("idle") > 0 && pools.iter().all(|pool| pool.state != "mining") {
         "waiting for a pool"

@@ -128,7 +128,10 @@ mod tests {
     }
 
     fn codes(entries: &[Entry]) -> Vec<&str> {
-        entries.iter().map(|entry| entry.notice.code.as_str()).collect()
+        entries
+            .iter()
+            .map(|entry| entry.notice.code.as_str())
+            .collect()
     }
 
     #[tokio::test]

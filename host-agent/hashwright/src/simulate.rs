@@ -252,9 +252,8 @@ impl Places {
 
     /// What a part's own sensor feels.
     fn local(&mut self, device: &Device) -> Probe {
-        let kind = |sensor: &Sensor| {
-            (sensor.channel == SensorChannel::Local).then_some(sensor.kind)
-        };
+        let kind =
+            |sensor: &Sensor| (sensor.channel == SensorChannel::Local).then_some(sensor.kind);
         match device.sensors.iter().find_map(kind) {
             Some(SensorKind::Regulator) => Probe::Regulator,
             Some(SensorKind::Board | SensorKind::Chip) => {

@@ -84,12 +84,20 @@ impl Stop {
     /// Returns once the switch has been turned. Cancelling it loses nothing.
     pub async fn stopped(&mut self) {
         // An error means that all switches are gone, which is the same wish.
-        let _ = self.0.wait_for(|position| *position >= Position::Stop).await;
+        let _ = self
+            .0
+            .wait_for(|position| *position >= Position::Stop)
+            .await;
     }
 
     /// Returns once somebody is in a hurry. Cancelling it loses nothing.
     pub async fn hurried(&mut self) {
-        if self.0.wait_for(|position| *position == Position::Hurry).await.is_err() {
+        if self
+            .0
+            .wait_for(|position| *position == Position::Hurry)
+            .await
+            .is_err()
+        {
             // Nobody is left who could be.
             std::future::pending().await
         }

@@ -32,7 +32,9 @@ fn whole(name: &str) -> config::Board {
 }
 
 fn simulated(lab: &Lab, board: usize) -> SharedBoard {
-    lab.agent.simulated[board].clone().expect("a simulated board")
+    lab.agent.simulated[board]
+        .clone()
+        .expect("a simulated board")
 }
 
 fn mining(state: &Snapshot) -> bool {
@@ -58,7 +60,10 @@ async fn a_controlled_board_is_powered_mines_and_is_left_without_power() {
         board.sim.as_mut().expect("simulated").controller = controller;
         let lab = Lab::start(vec![board], easy_pool());
         let board = simulated(&lab, 0);
-        assert!(!board.truth().core_on, "{name}: before anything was checked");
+        assert!(
+            !board.truth().core_on,
+            "{name}: before anything was checked"
+        );
         lab.run_until(3 * MINUTE, mining).await;
         assert!(board.truth().core_on, "{name}");
         lab.run_for(MINUTE).await;
@@ -76,7 +81,10 @@ async fn every_reading_has_a_unit_an_age_and_a_source() {
     let lab = Lab::start(vec![whole("bitaxe-gamma")], easy_pool());
     let state = lab.run_until(3 * MINUTE, mining).await;
     let station = &state.stations[0];
-    assert_eq!((station.boards.as_slice(), station.control.as_str()), (&[0][..], "sim"));
+    assert_eq!(
+        (station.boards.as_slice(), station.control.as_str()),
+        (&[0][..], "sim")
+    );
     assert!(station.status.readings.len() >= 6);
     for reading in &station.status.readings {
         let age = reading.age_s.expect("fresh");
@@ -118,7 +126,12 @@ async fn a_person_clears_a_latched_fault_by_its_code_and_only_so() {
     board.inject(stuck);
     let latched = |state: &Snapshot| state.boards[0].state == "latched";
     let state = lab.run_until(120 * MINUTE, latched).await;
-    let fault = state.stations[0].status.guard.fault.clone().expect("a fault");
+    let fault = state.stations[0]
+        .status
+        .guard
+        .fault
+        .clone()
+        .expect("a fault");
     board.heal(stuck);
     lab.run_for(30 * MINUTE).await;
     assert!(!board.truth().core_on, "it does not come back by itself");
@@ -155,13 +168,23 @@ async fn a_latched_fault_outlives_the_agent_until_a_person_clears_it() {
     lab.stop().await;
 
     // The fan is as good as new, but nobody has said so.
-    config.boards[0].sim.as_mut().expect("simulated").faults.clear();
+    config.boards[0]
+        .sim
+        .as_mut()
+        .expect("simulated")
+        .faults
+        .clear();
     let lab = start(&config);
     lab.run_for(10 * MINUTE).await;
     let state = lab.state();
     assert_eq!(state.boards[0].state, "latched");
     assert!(!simulated(&lab, 0).truth().core_on);
-    let fault = state.stations[0].status.guard.fault.clone().expect("a fault");
+    let fault = state.stations[0]
+        .status
+        .guard
+        .fault
+        .clone()
+        .expect("a fault");
     let cleared = lab.agent.controls.clear_fault(0, fault.code).await;
     cleared.expect("cleared");
     lab.run_until(10 * MINUTE, mining).await;
@@ -202,13 +225,23 @@ async fn cooling_can_be_changed_while_it_mines() {
     let lab = Lab::start(vec![whole("bitaxe-gamma")], easy_pool());
     lab.run_until(3 * MINUTE, mining).await;
     let manual = Mode::Manual { percent: 73 };
-    lab.agent.controls.set_cooling(None, manual).await.expect("set");
+    lab.agent
+        .controls
+        .set_cooling(None, manual)
+        .await
+        .expect("set");
     lab.run_until(MINUTE, |state| {
         state.stations[0].status.cooling.mode == manual && state.boards[0].fan_percent == Some(73)
     })
     .await;
     let immersion = Mode::Immersion { confirmed: false };
-    assert!(lab.agent.controls.set_cooling(None, immersion).await.is_err());
+    assert!(
+        lab.agent
+            .controls
+            .set_cooling(None, immersion)
+            .await
+            .is_err()
+    );
     lab.stop().await;
 }
 
@@ -242,7 +275,11 @@ async fn the_end_leaves_no_power_in_any_phase() {
         let asked = tokio::time::Instant::now();
         lab.stop().await;
         assert!(!board.truth().core_on, "{phase}");
-        assert!(asked.elapsed() < 15 * SECOND, "{phase}: {:?}", asked.elapsed());
+        assert!(
+            asked.elapsed() < 15 * SECOND,
+            "{phase}: {:?}",
+            asked.elapsed()
+        );
     }
 }
 
@@ -278,7 +315,9 @@ async fn a_board_behind_real_ports_is_controlled_from_a_thread_of_its_own() {
         tokio::spawn(async move { serve_board(&board, line, endpoint, stop).await });
     }
     let mut ended = stop.clone();
-    let world = board.clone().run(clock, async move { ended.stopped().await });
+    let world = board
+        .clone()
+        .run(clock, async move { ended.stopped().await });
     let world = tokio::spawn(world);
 
     configured.uart = Uart::Unix(folder.path().join("uart"));

@@ -142,9 +142,9 @@ pub fn methods(faces: impl Into<Faces>, transport: Transport) -> Methods {
     let registered = register_calls(&mut module)
         .and_then(|()| register_control(&mut module))
         .and_then(|()| match transport {
-        Transport::Http => register_needs_websocket(&mut module),
-        Transport::WebSocket => register_telemetry(&mut module),
-    });
+            Transport::Http => register_needs_websocket(&mut module),
+            Transport::WebSocket => register_telemetry(&mut module),
+        });
     // A name registered twice is the only possible error; the test of the names finds it.
     if let Err(error) = registered {
         tracing::error!(%error, "an API method is missing");
@@ -261,9 +261,8 @@ impl CoolingSet {
             Some("manual") => {
                 let percent = self.percent.filter(|percent| *percent <= 100);
                 Some(Mode::Manual {
-                    percent: percent.ok_or_else(|| {
-                        invalid("manual needs percent, from 0 to 100".to_owned())
-                    })?,
+                    percent: percent
+                        .ok_or_else(|| invalid("manual needs percent, from 0 to 100".to_owned()))?,
                 })
             }
             Some("immersion") => Some(Mode::Immersion {

@@ -1,9 +1,7 @@
 //! Agent data as tables for people. Every function returns text without a final line break.
 
 use crate::format::{self, Column, Table};
-use crate::state::{
-    BoardStatus, ChipStatus, MinerStatus, PoolStatus, StationStatus, SystemInfo,
-};
+use crate::state::{BoardStatus, ChipStatus, MinerStatus, PoolStatus, StationStatus, SystemInfo};
 
 pub mod control;
 

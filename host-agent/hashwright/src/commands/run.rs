@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use stratum::transport::TcpConnector;
 
 use super::{LogTo, Show, show, start_logging, stop_on_signals, stopped};
@@ -51,12 +51,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         fastrand::u64(..),
         &stopper,
     )?;
-    let server = api::serve(
-        config.api.listen,
-        agent.faces(),
-        stopped(stop.clone()),
-    )
-    .await;
+    let server = api::serve(config.api.listen, agent.faces(), stopped(stop.clone())).await;
     let server = match server {
         Ok(server) => server,
         Err(error) => {
@@ -72,8 +67,20 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let shown = show(how, agent.state.clone(), &stopper, &stop).await;
     stopper.stop();
+    let state = agent.state.clone();
     agent.finished().await?;
     server.stopped().await;
+    let last = state.borrow().clone();
+    let on = last
+        .stations
+        .iter()
+        .filter(|station| !station.status.is_off());
+    let boards: Vec<_> = on.flat_map(|station| station.boards.clone()).collect();
+    if !boards.is_empty() {
+        bail!(
+            "stopped, but could not make sure that boards {boards:?} are off; switch them off by hand"
+        );
+    }
     tracing::info!("stopped");
     shown
 }

@@ -28,7 +28,12 @@ pub struct Args {
     #[arg(long, value_name = "WHERE", default_value = "pty")]
     pub at: String,
     /// Where hosts reach its control port, likewise
-    #[arg(long, value_name = "WHERE", default_value = "pty", conflicts_with = "bare")]
+    #[arg(
+        long,
+        value_name = "WHERE",
+        default_value = "pty",
+        conflicts_with = "bare"
+    )]
     pub control: String,
     /// Make this a symbolic link to the UART's pty, so that its path stays the same
     #[arg(long, value_name = "PATH")]
@@ -49,7 +54,12 @@ pub struct Args {
     #[arg(long, value_name = "K")]
     pub scale_bits: Option<u8>,
     /// Temperature of the air, °C
-    #[arg(long, value_name = "CELSIUS", default_value_t = 25.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "CELSIUS",
+        default_value_t = 25.0,
+        allow_negative_numbers = true
+    )]
     pub ambient: f64,
     /// Duty of the fans in the table, percent
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
@@ -162,7 +172,9 @@ async fn whole(args: &Args, profile: &Profile, sim: &config::Sim) -> anyhow::Res
     let (stopper, stop) = stop::channel();
     stop_on_signals(stopper)?;
     let mut ended = stop.clone();
-    let world = board.clone().run(clock, async move { ended.stopped().await });
+    let world = board
+        .clone()
+        .run(clock, async move { ended.stopped().await });
     let (served, controlled, ()) = tokio::join!(
         serve_board(&board, BoardLine::Uart, uart.endpoint, stop.clone()),
         serve_board(&board, BoardLine::Control, control.endpoint, stop.clone()),

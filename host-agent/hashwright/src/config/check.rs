@@ -173,7 +173,8 @@ impl Config {
             ),
         }
         if self.cooling != Cooling::default() && !self.boards.iter().any(controlled) {
-            warnings.push("[cooling] is for boards that the agent controls; it has none".to_owned());
+            warnings
+                .push("[cooling] is for boards that the agent controls; it has none".to_owned());
         }
         if self.boards.iter().any(Board::is_simulated) {
             warnings.push(

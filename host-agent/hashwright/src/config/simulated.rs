@@ -82,7 +82,9 @@ impl FromStr for Quality {
             "good" => Ok(Self::Good),
             "normal" => Ok(Self::Normal),
             "poor" => Ok(Self::Poor),
-            other => Err(format!("`{other}` is not known; write good, normal or poor")),
+            other => Err(format!(
+                "`{other}` is not known; write good, normal or poor"
+            )),
         }
     }
 }
@@ -93,7 +95,9 @@ impl FromStr for PlannedFault {
     /// Reads `NAME@TIME`, e.g. `fan-stuck@60s`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || {
-            format!("`{text}` is no fault with a time; an example: fan-stuck@60s (also 500ms, 5m, 2h)")
+            format!(
+                "`{text}` is no fault with a time; an example: fan-stuck@60s (also 500ms, 5m, 2h)"
+            )
         };
         let (fault, at) = text.split_once('@').ok_or_else(wrong)?;
         let split = at.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;

@@ -334,7 +334,10 @@ fn control(
 
 fn unknown_revision(profile: &Profile, revision: &str) -> String {
     match &profile.revisions[..] {
-        [] => format!("the profile of {} knows no revisions; leave it out", profile.model),
+        [] => format!(
+            "the profile of {} knows no revisions; leave it out",
+            profile.model
+        ),
         known => format!(
             "\"{revision}\" is not known; the profile of {} knows {}",
             profile.model,
@@ -404,9 +407,8 @@ fn one_supply(sections: &[Section<'_>], boards: &[Option<Board>]) {
         let (first, other) = *firsts.entry(key).or_insert((index, board));
         let differs = |key, differs: bool| {
             if differs {
-                let message = format!(
-                    "differs from that of board[{first}], which hangs on the same supply"
-                );
+                let message =
+                    format!("differs from that of board[{first}], which hangs on the same supply");
                 sections[index].bad(key, message);
             }
         };

@@ -178,7 +178,11 @@ listen = "[::1]:5000"
 fn simulated_boards_differ_unless_told_otherwise() {
     let second = "\n[[board]]\nprofile = \"bitaxe-gamma\"\nuart = \"sim\"\n";
     let config = parse(&format!("{MINIMAL}{second}")).unwrap();
-    let seeds: Vec<u64> = config.boards.iter().map(|b| b.sim.as_ref().unwrap().seed).collect();
+    let seeds: Vec<u64> = config
+        .boards
+        .iter()
+        .map(|b| b.sim.as_ref().unwrap().seed)
+        .collect();
     assert_eq!(seeds, [0, 1]);
 }
 
@@ -315,8 +319,8 @@ fn a_board_is_controlled_over_a_port_by_linux_or_by_somebody_else() {
         assert_eq!(control(&text), Control::Port(port.parse().unwrap()));
         assert_eq!(control(&text).to_string(), port);
     }
-    let antminer = board("uart = \"/dev/ttyS1\"\ncontrol = \"linux\"")
-        .replace("bitaxe-gamma", "s19k-pro");
+    let antminer =
+        board("uart = \"/dev/ttyS1\"\ncontrol = \"linux\"").replace("bitaxe-gamma", "s19k-pro");
     assert_eq!(control(&antminer), Control::Linux);
     let bare = board("uart = \"sim\"\ncontrol = \"external\"");
     assert_eq!(control(&bare), Control::External);
@@ -326,10 +330,16 @@ fn a_board_is_controlled_over_a_port_by_linux_or_by_somebody_else() {
 #[test]
 fn a_board_without_that_way_of_control_is_refused() {
     let said = problem(&board("uart = \"/dev/ttyACM1\"\ncontrol = \"linux\""));
-    assert!(said.contains("cannot be controlled by the Linux control board"), "{said}");
+    assert!(
+        said.contains("cannot be controlled by the Linux control board"),
+        "{said}"
+    );
     let antminer = board("uart = \"/dev/ttyS1\"\ncontrol = \"/dev/ttyACM0\"");
     let said = problem(&antminer.replace("bitaxe-gamma", "nerdqaxe-pp"));
-    assert!(said.contains("cannot be controlled by a control port"), "{said}");
+    assert!(
+        said.contains("cannot be controlled by a control port"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -379,8 +389,10 @@ fn boards_on_one_supply_are_alike() {
 #[test]
 fn a_board_without_fans_needs_somebodys_word() {
     let text = |line: &str| {
-        board(&format!("uart = \"/dev/ttyACM1\"\ncontrol = \"/dev/ttyACM0\"\n{line}"))
-            .replace("bitaxe-gamma", "emberone00")
+        board(&format!(
+            "uart = \"/dev/ttyACM1\"\ncontrol = \"/dev/ttyACM0\"\n{line}"
+        ))
+        .replace("bitaxe-gamma", "emberone00")
     };
     let said = problem(&text(""));
     assert!(said.contains("cooled_elsewhere: is missing"), "{said}");
@@ -413,7 +425,11 @@ fn no_config_passes_the_voltages_of_the_profile() {
 
 #[test]
 fn cooling_is_automatic_unless_a_person_says_otherwise() {
-    let cooling = |table: &str| parse(&format!("{MINIMAL}\n[cooling]\n{table}\n")).unwrap().cooling;
+    let cooling = |table: &str| {
+        parse(&format!("{MINIMAL}\n[cooling]\n{table}\n"))
+            .unwrap()
+            .cooling
+    };
     assert_eq!(parse(MINIMAL).unwrap().cooling, Cooling::default());
     assert_eq!(cooling("").mode, CoolingMode::Auto);
     assert_eq!(cooling("target_c = 58").target_c, Some(58.0));
@@ -432,12 +448,18 @@ fn cooling_modes_that_could_hurt_are_not_taken_by_mistake() {
     let said = |table: &str| problem(&format!("{MINIMAL}\n[cooling]\n{table}\n"));
     for (table, expected) in [
         ("mode = \"immersion\"", "boards in air"),
-        ("mode = \"immersion\"\nconfirm_immersion = false", "boards in air"),
+        (
+            "mode = \"immersion\"\nconfirm_immersion = false",
+            "boards in air",
+        ),
         ("mode = \"manual\"", "manual mode needs a duty"),
         ("mode = \"manual\"\nmanual_percent = 101", "from 0 to 100"),
         ("mode = \"off\"", "write auto, manual or immersion"),
         ("manual_percent = 70", "only goes with mode = \"manual\""),
-        ("confirm_immersion = true", "only goes with mode = \"immersion\""),
+        (
+            "confirm_immersion = true",
+            "only goes with mode = \"immersion\"",
+        ),
         ("target_c = 120", "from 30 to 100"),
         ("target_c = 70", "is switched off at 75 °C"),
     ] {
@@ -713,7 +735,9 @@ fn check_reports_a_good_config_without_its_secrets() {
     let (human, json) = (report.to_string(), report.to_json());
     assert!(
         human.contains("is good")
-            && human.contains("Bitaxe Gamma at sim, control sim: 525 MHz, 1150 mV, 1.07 TH/s, simulated"),
+            && human.contains(
+                "Bitaxe Gamma at sim, control sim: 525 MHz, 1150 mV, 1.07 TH/s, simulated"
+            ),
         "{human}"
     );
     let read: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -122,7 +122,10 @@ async fn request(station: &StationHandle, command: Command) -> Result<(), Denied
     let (reply, answer) = oneshot::channel();
     let request = Request { command, reply };
     // A full queue means that the station is stuck in its hardware.
-    station.requests.try_send(request).map_err(|_| Denied::Gone)?;
+    station
+        .requests
+        .try_send(request)
+        .map_err(|_| Denied::Gone)?;
     Ok(answer.await.map_err(|_| Denied::Gone)??)
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use station::{
-    BoardConfig, Buses, ConfigError, CoolingOptions, Mode, SetPoint, Station,
-    StationConfig, StoredFault,
+    BoardConfig, Buses, ConfigError, CoolingOptions, Mode, SetPoint, Station, StationConfig,
+    StoredFault,
 };
 
 use super::linux::LinuxBuses;

@@ -58,7 +58,9 @@ pub fn links(boards: usize, clock: Clock) -> (StationEnd, Vec<BoardEnd>) {
         .map(|_| {
             let (grant_in, grant) = watch::channel(Grant::default());
             let (life, lives) = watch::channel(Life::default());
-            station.boards.push((grant_in, lives, ChainReport::default()));
+            station
+                .boards
+                .push((grant_in, lives, ChainReport::default()));
             BoardEnd {
                 grant,
                 life,

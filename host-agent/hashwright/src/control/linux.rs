@@ -60,7 +60,8 @@ impl LinuxBuses {
             let slot = self.slots.get(board)?;
             self.linux.boards.get(usize::from(*slot))
         };
-        let of = |chip: &str, line: u32, active: Active| (chip.to_owned(), line, active.level(true));
+        let of =
+            |chip: &str, line: u32, active: Active| (chip.to_owned(), line, active.level(true));
         Ok(match line {
             Line::Reset { board: at } => {
                 let reset = &board(at).ok_or_else(missing)?.reset;
@@ -88,9 +89,9 @@ impl Buses for LinuxBuses {
             .ok_or_else(|| BusError::Missing(format!("bus {bus} in its [linux] table")))?;
         if !self.i2c.contains_key(bus) {
             let port = match place {
-                LinuxBus::Device(path) => {
-                    I2cdev::new(path).map(Port::Kernel).map_err(|e| trouble(path, &e))?
-                }
+                LinuxBus::Device(path) => I2cdev::new(path)
+                    .map(Port::Kernel)
+                    .map_err(|e| trouble(path, &e))?,
                 LinuxBus::Lines { chip, scl, sda } => {
                     let wires = GpioWires::open(chip, *scl, *sda).map_err(|e| trouble(chip, &e))?;
                     Port::Lines(BitBang::new(wires))
@@ -321,7 +322,11 @@ mod tests {
         let folder = sysfs();
         let mut buses = buses(vec![fan(folder.path(), false), fan(folder.path(), false)]);
         buses.set_fan(0, 20).unwrap();
-        assert_eq!(duty(folder.path()), "40000", "the other has not been told yet");
+        assert_eq!(
+            duty(folder.path()),
+            "40000",
+            "the other has not been told yet"
+        );
         buses.set_fan(1, 50).unwrap();
         assert_eq!(duty(folder.path()), "20000");
         buses.set_fan(0, 60).unwrap();

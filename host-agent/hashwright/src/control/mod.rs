@@ -142,7 +142,9 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
         }
     }
     cut(station, &mut links, clock).await;
-    links.status.send_replace(Arc::new(station.status(clock.now())));
+    links
+        .status
+        .send_replace(Arc::new(station.status(clock.now())));
 }
 
 /// A station that does not outlive its task with power on.

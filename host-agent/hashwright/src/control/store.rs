@@ -31,8 +31,16 @@ impl LatchStore {
         };
         let file = name.map(|name| {
             let name = format!("latched-{name}-{profile}.json");
-            let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-            agent.state_dir.join(name.chars().map(plain).collect::<String>())
+            let plain = |c: char| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            };
+            agent
+                .state_dir
+                .join(name.chars().map(plain).collect::<String>())
         });
         Self { file, kept: None }
     }

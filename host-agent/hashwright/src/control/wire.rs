@@ -20,7 +20,7 @@ const REOPEN: Duration = Duration::from_secs(1);
 /// Longest time that connecting to a server or writing may take.
 const CONNECT: Duration = Duration::from_secs(2);
 /// A port that gives no answer so many times in a row is closed and opened again.
-const SILENCES: u32 = 4;
+const SILENCES: u32 = 2;
 /// Line rate of a control port. USB does not care; a real serial line is left as firmware has it.
 const BAUD: u32 = 115_200;
 
@@ -50,7 +50,7 @@ impl PortWire {
         if let Some((until, reason)) = &self.failed
             && Instant::now() < *until
         {
-            return Err(BusError::Port(reason.clone()));
+            return Err(BusError::Gone(reason.clone()));
         }
         if self.line.is_none() {
             match Line::open(&self.place) {
@@ -63,13 +63,13 @@ impl PortWire {
         }
         self.line
             .as_mut()
-            .ok_or_else(|| BusError::Port("the control port is closed".to_owned()))
+            .ok_or_else(|| BusError::Gone("the control port is closed".to_owned()))
     }
 
     fn fail(&mut self, reason: String) -> BusError {
         self.line = None;
         self.failed = Some((Instant::now() + REOPEN, reason.clone()));
-        BusError::Port(reason)
+        BusError::Gone(reason)
     }
 }
 
@@ -343,16 +343,16 @@ mod tests {
         for _ in 0..SILENCES {
             assert_eq!(ask(&mut wire), Err(BusError::Timeout));
         }
-        assert!(matches!(ask(&mut wire), Err(BusError::Port(_))));
+        assert!(matches!(ask(&mut wire), Err(BusError::Gone(_))));
     }
 
     #[test]
     fn a_port_that_was_closed_is_told_and_opened_again() {
         let (_folder, mut wire) = controller(vec![(1, true), (1, true)]);
         assert!(ask(&mut wire).is_ok());
-        assert!(matches!(ask(&mut wire), Err(BusError::Port(_))));
+        assert!(matches!(ask(&mut wire), Err(BusError::Gone(_))));
         // At once it is not even tried.
-        assert!(matches!(ask(&mut wire), Err(BusError::Port(_))));
+        assert!(matches!(ask(&mut wire), Err(BusError::Gone(_))));
         thread::sleep(REOPEN);
         assert!(ask(&mut wire).is_ok());
     }

@@ -181,13 +181,26 @@ fn while_mining(places: &Places) -> Vec<Case> {
         mining(Fault::Dust { factor: 4.0 }).watched(300),
         mining(Fault::UartNoise { share: 0.01 }),
         mining(Fault::UartDead),
-        mining(Fault::ControlSilent).cut(&["temperature-stale", "fan-unreadable", "regulator-stale"]),
-        mining(Fault::ControlGarbage)
-            .named(&["temperature-stale", "fan-unreadable", "regulator-stale"]),
-        mining(Fault::ControlSlow { ms: 2000.0 })
-            .named(&["temperature-stale", "fan-unreadable", "regulator-stale"]),
-        mining(Fault::ControlClosed)
-            .named(&["temperature-stale", "fan-unreadable", "regulator-stale"]),
+        mining(Fault::ControlSilent).cut(&[
+            "temperature-stale",
+            "fan-unreadable",
+            "regulator-stale",
+        ]),
+        mining(Fault::ControlGarbage).named(&[
+            "temperature-stale",
+            "fan-unreadable",
+            "regulator-stale",
+        ]),
+        mining(Fault::ControlSlow { ms: 2000.0 }).named(&[
+            "temperature-stale",
+            "fan-unreadable",
+            "regulator-stale",
+        ]),
+        mining(Fault::ControlClosed).named(&[
+            "temperature-stale",
+            "fan-unreadable",
+            "regulator-stale",
+        ]),
     ];
     if let Some(volts) = places.regulator_input_v {
         all.push(mining(Fault::InputVoltage { volts: 0.8 * volts }).cut(&[
@@ -204,7 +217,11 @@ fn while_mining(places: &Places) -> Vec<Case> {
         all.push(mining(Fault::InputVoltage { volts: 70.0 }));
     }
     if let Some(sensor) = places.diode {
-        let wrong: &[&str] = &["temperature-implausible", "temperature-stale", "temperature-limit"];
+        let wrong: &[&str] = &[
+            "temperature-implausible",
+            "temperature-stale",
+            "temperature-limit",
+        ];
         all.push(mining(Fault::SensorOpen { sensor }).cut(wrong));
         all.push(mining(Fault::SensorShort { sensor }).cut(wrong));
     }

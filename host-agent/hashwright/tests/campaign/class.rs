@@ -174,9 +174,7 @@ impl Class {
             Fault::BusStuck { bus } if bus == places.bus && !self.has_core_pin() => {
                 Some("the regulator cannot be reached")
             }
-            Fault::DeviceAbsent { device }
-                if device == places.supply && !self.has_core_pin() =>
-            {
+            Fault::DeviceAbsent { device } if device == places.supply && !self.has_core_pin() => {
                 Some("the regulator cannot be reached")
             }
             _ => None,

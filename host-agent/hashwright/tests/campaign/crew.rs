@@ -30,5 +30,7 @@ pub fn all(runs: &[Run]) -> Vec<Outcome> {
         }
     });
     let done = done.into_inner().expect("no panic");
-    done.into_iter().map(|outcome| outcome.expect("done")).collect()
+    done.into_iter()
+        .map(|outcome| outcome.expect("done"))
+        .collect()
 }

@@ -56,8 +56,11 @@ fn the_library_of_faults() {
         for (case, outcomes) in &rows {
             for outcome in outcomes {
                 let odd = !outcome.violations.is_empty()
-                    || (!case.named.is_empty() && !case.named.contains(&outcome.code.as_deref().unwrap_or("")))
-                    || case.cut.is_some_and(|cut| outcome.off_after.is_none_or(|off| off > cut))
+                    || (!case.named.is_empty()
+                        && !case.named.contains(&outcome.code.as_deref().unwrap_or("")))
+                    || case
+                        .cut
+                        .is_some_and(|cut| outcome.off_after.is_none_or(|off| off > cut))
                     || (case.never_on && !outcome.never_on());
                 if odd {
                     let mut o = outcome.clone();

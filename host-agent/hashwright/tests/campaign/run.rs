@@ -183,10 +183,7 @@ impl Run {
         }
         if !mined && !at_start {
             let state = lab.state();
-            let problem = format!(
-                "{}: {:?}",
-                state.boards[0].state, state.boards[0].problem
-            );
+            let problem = format!("{}: {:?}", state.boards[0].state, state.boards[0].problem);
             watch.violations.push(Violation::NeverMined { problem });
         }
         let mut coming: Vec<_> = self
@@ -198,7 +195,11 @@ impl Run {
             })
             .collect();
         coming.sort_by_key(|(at, _)| *at);
-        let until = watch.now() + self.observe + coming.first().map_or(Duration::ZERO, |(at, _)| *at - watch.now());
+        let until = watch.now()
+            + self.observe
+            + coming
+                .first()
+                .map_or(Duration::ZERO, |(at, _)| *at - watch.now());
         let mut coming = coming.into_iter().peekable();
         let mut lab = Some(lab);
         let mut frozen_until = Duration::ZERO;
@@ -268,8 +269,8 @@ impl Run {
                 Mishap::HostHangs | Mishap::HostDies | Mishap::HostFreezes(_)
             )
         };
-        let host = (!guarded && self.mishaps.iter().any(dead))
-            .then_some("no guard on the controller");
+        let host =
+            (!guarded && self.mishaps.iter().any(dead)).then_some("no guard on the controller");
         let Some(reason) = self.class.beyond(&faults).or(host) else {
             return;
         };
@@ -427,7 +428,9 @@ impl Watch {
                 self.off_after = Some(truth.core_since.saturating_sub(since));
             }
             self.was_on |= truth.core_on;
-            if truth.core_on && truth.fastest_mhz < 0.97 * self.wanted_mhz && truth.fastest_mhz > 0.0
+            if truth.core_on
+                && truth.fastest_mhz < 0.97 * self.wanted_mhz
+                && truth.fastest_mhz > 0.0
             {
                 self.slower_after.get_or_insert(now - since);
             }
@@ -463,9 +466,8 @@ impl Watch {
     }
 
     fn note(&mut self, violation: Violation) {
-        let known = |other: &Violation| {
-            std::mem::discriminant(other) == std::mem::discriminant(&violation)
-        };
+        let known =
+            |other: &Violation| std::mem::discriminant(other) == std::mem::discriminant(&violation);
         if !self.violations.iter().any(known) {
             self.violations.push(violation);
         }

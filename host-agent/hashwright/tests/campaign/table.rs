@@ -12,14 +12,22 @@ use crate::run::Outcome;
 /// What a class's cases came to: each with the outcomes of its runs.
 pub fn table(class: &Class, rows: &[(Case, Vec<Outcome>)]) -> String {
     let mut text = format!("### {}\n\n{}.", class.name, capital(class.what));
-    let limit = rows.first().map_or(0.0, |(_, outcomes)| outcomes[0].limit_c);
+    let limit = rows
+        .first()
+        .map_or(0.0, |(_, outcomes)| outcomes[0].limit_c);
     let _ = writeln!(
         text,
         " Absolute limit of a die: {limit:.0} °C; {} {} a case.\n",
         rows.first().map_or(0, |(_, outcomes)| outcomes.len()),
-        if rows.first().is_some_and(|(_, o)| o.len() == 1) { "run" } else { "runs" },
+        if rows.first().is_some_and(|(_, o)| o.len() == 1) {
+            "run"
+        } else {
+            "runs"
+        },
     );
-    text.push_str("| fault | detected as | power off after | hottest die | off in time | afterwards |\n");
+    text.push_str(
+        "| fault | detected as | power off after | hottest die | off in time | afterwards |\n",
+    );
     text.push_str("|---|---|---|---|---|---|\n");
     for (case, outcomes) in rows {
         let codes = join(outcomes.iter().map(detected));
@@ -45,7 +53,10 @@ fn detected(outcome: &Outcome) -> String {
 }
 
 fn is_plain(code: &str) -> bool {
-    matches!(code, "doubt" | "no-doubt" | "refused")
+    matches!(
+        code,
+        "doubt" | "no-doubt" | "refused" | "power-up" | "guard-state"
+    )
 }
 
 fn reaction(outcomes: &[Outcome]) -> String {
@@ -53,7 +64,11 @@ fn reaction(outcomes: &[Outcome]) -> String {
     times.sort();
     let seconds = |time: &Duration| {
         let s = time.as_secs_f64();
-        if s < 100.0 { format!("{s:.1}") } else { format!("{s:.0}") }
+        if s < 100.0 {
+            format!("{s:.1}")
+        } else {
+            format!("{s:.0}")
+        }
     };
     match &times[..] {
         [] => "–".to_owned(),

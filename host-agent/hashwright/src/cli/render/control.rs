@@ -41,7 +41,11 @@ fn one_station(station: &StationStatus) -> Vec<String> {
     }
     if let Some(fault) = &status.guard.fault {
         let code = cell(&fault.code);
-        let seen = if fault.latched { "latched fault" } else { "fault" };
+        let seen = if fault.latched {
+            "latched fault"
+        } else {
+            "fault"
+        };
         lines.push(format!(
             "! {seen} {code}, {} ago: {}",
             format::duration(fault.age_s),
@@ -106,9 +110,9 @@ pub fn cooling(stations: &[Cooling]) -> String {
             mode(station.cooling.mode)
         ));
         let mut line = |name: &str, value: String| lines.push(format!("  {name:<10} {value}"));
-        let from = hottest.as_deref().map_or(String::new(), |name| {
-            format!(" ({})", cell(name))
-        });
+        let from = hottest
+            .as_deref()
+            .map_or(String::new(), |name| format!(" ({})", cell(name)));
         line(
             "hottest",
             known(*temperature_c, |celsius| format!("{celsius:.1} °C{from}")),
@@ -166,11 +170,7 @@ pub fn events(entries: &[Entry]) -> String {
             format::plain(&notice.text, LINE)
         ));
         if !notice.advice.is_empty() {
-            lines.push(format!(
-                "{:>34}{}",
-                "",
-                format::plain(&notice.advice, LINE)
-            ));
+            lines.push(format!("{:>34}{}", "", format::plain(&notice.advice, LINE)));
         }
     }
     lines.join("\n")
@@ -205,9 +205,9 @@ fn readings(readings: &[Reading], fans: &[FanStatus]) -> Vec<String> {
         ]);
     }
     for fan in fans {
-        let slow = fan.expected_rpm.map_or(String::new(), |rpm| {
-            format!("at least {rpm} rpm expected")
-        });
+        let slow = fan
+            .expected_rpm
+            .map_or(String::new(), |rpm| format!("at least {rpm} rpm expected"));
         table.push([
             format!("  {}, {} %", cell(&fan.name), fan.duty_percent),
             known(fan.rpm, |rpm| format!("{rpm} rpm")),
@@ -265,7 +265,9 @@ fn mode(mode: station::Mode) -> String {
     match mode {
         station::Mode::Auto => "automatic".to_owned(),
         station::Mode::Manual { percent } => format!("manual, {percent} %"),
-        station::Mode::Immersion { .. } => "no fans watched (immersion, or cooled elsewhere)".to_owned(),
+        station::Mode::Immersion { .. } => {
+            "no fans watched (immersion, or cooled elsewhere)".to_owned()
+        }
     }
 }
 

@@ -53,16 +53,26 @@ pub(super) fn points(profile: &Profile, sim: &Sim, fan: f64) -> anyhow::Result<V
             point.input_w,
         ));
     }
-    let curve = profile.curve.iter().map(|point| (point.mhz, point.mv, "curve"));
+    let curve = profile
+        .curve
+        .iter()
+        .map(|point| (point.mhz, point.mv, "curve"));
     let default = [(clock.default_mhz, volts.default_mv, "default")];
     for (mhz, mv, source) in curve.chain(default) {
         let mv = rail(mv);
-        match wanted.iter_mut().find(|known| known.0 == mhz && (known.1 - mv).abs() < 1.0) {
+        match wanted
+            .iter_mut()
+            .find(|known| known.0 == mhz && (known.1 - mv).abs() < 1.0)
+        {
             Some(known) => known.2 = format!("{}, {source}", known.2),
             None => wanted.push((mhz, mv, source.to_owned(), None, None)),
         }
     }
-    wanted.sort_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap_or(std::cmp::Ordering::Equal));
+    wanted.sort_by(|a, b| {
+        (a.0, a.1)
+            .partial_cmp(&(b.0, b.1))
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
     wanted
         .into_iter()
         .map(|wanted| point(&spec, wanted, sim.ambient_c, fan))

@@ -303,7 +303,11 @@ mod tests {
                     other => other,
                 };
                 self.give(0);
-                self.shift = if self.state == State::Give { self.shift } else { 0 };
+                self.shift = if self.state == State::Give {
+                    self.shift
+                } else {
+                    0
+                };
             } else {
                 self.give(bits);
             }
