@@ -295,7 +295,9 @@ impl VirtualBoard {
     /// somebody does something.
     pub fn next_event(&self) -> Option<Duration> {
         let chain = self.chain.next_event();
-        let port = self.port.next_output().map(Duration::from_nanos);
+        // What waits for a host that does not read is no event.
+        let port = self.port.next_output().filter(|at| *at > self.now);
+        let port = port.map(Duration::from_nanos);
         // Its ticks are done on the grid.
         let guarded = self.guarded.as_ref().map(|guarded| {
             let ticks = guarded.next().as_nanos().div_ceil(TICK.as_nanos());
