@@ -43,57 +43,59 @@ pub(super) fn points(profile: &Profile, sim: &Sim, fan: f64) -> anyhow::Result<V
     let spec = simulate::physics(profile, sim.quality, sim.seed)?;
     let rail = |mv: u32| f64::from(profile.rail_mv(mv));
     let (clock, volts) = (&profile.frequency, &profile.voltage);
-    let mut wanted: Vec<(f64, f64, String, Option<f64>, Option<f64>)> = Vec::new();
-    for point in published(&profile.name) {
-        wanted.push((
-            point.mhz,
-            point.mv,
-            point.source.to_owned(),
-            Some(point.hashrate_ths),
-            point.input_w,
-        ));
-    }
-    let curve = profile
-        .curve
+    let mut wanted: Vec<Wanted> = published(&profile.name)
         .iter()
-        .map(|point| (point.mhz, point.mv, "curve"));
+        .map(|point| Wanted {
+            mhz: point.mhz,
+            mv: point.mv,
+            source: point.source.to_owned(),
+            published_ths: Some(point.hashrate_ths),
+            published_w: point.input_w,
+        })
+        .collect();
+    let curve = profile.curve.iter();
+    let curve = curve.map(|point| (point.mhz, point.mv, "curve"));
     let default = [(clock.default_mhz, volts.default_mv, "default")];
     for (mhz, mv, source) in curve.chain(default) {
         let mv = rail(mv);
-        match wanted
-            .iter_mut()
-            .find(|known| known.0 == mhz && (known.1 - mv).abs() < 1.0)
-        {
-            Some(known) => known.2 = format!("{}, {source}", known.2),
-            None => wanted.push((mhz, mv, source.to_owned(), None, None)),
+        let same = |known: &&mut Wanted| known.mhz == mhz && (known.mv - mv).abs() < 1.0;
+        match wanted.iter_mut().find(same) {
+            Some(known) => known.source = format!("{}, {source}", known.source),
+            None => wanted.push(Wanted {
+                mhz,
+                mv,
+                source: source.to_owned(),
+                published_ths: None,
+                published_w: None,
+            }),
         }
     }
-    wanted.sort_by(|a, b| {
-        (a.0, a.1)
-            .partial_cmp(&(b.0, b.1))
-            .unwrap_or(std::cmp::Ordering::Equal)
-    });
+    wanted.sort_by(|a, b| a.mhz.total_cmp(&b.mhz).then(a.mv.total_cmp(&b.mv)));
     wanted
         .into_iter()
         .map(|wanted| point(&spec, wanted, sim.ambient_c, fan))
         .collect()
 }
 
-fn point(
-    spec: &PhysicsSpec,
-    (mhz, mv, source, published_ths, published_w): (f64, f64, String, Option<f64>, Option<f64>),
-    ambient_c: f64,
-    fan: f64,
-) -> anyhow::Result<Point> {
-    let settled = operating_point(spec, mhz, mv, ambient_c, fan)?;
+/// A point to look at.
+struct Wanted {
+    mhz: f64,
+    mv: f64,
+    source: String,
+    published_ths: Option<f64>,
+    published_w: Option<f64>,
+}
+
+fn point(spec: &PhysicsSpec, wanted: Wanted, ambient_c: f64, fan: f64) -> anyhow::Result<Point> {
+    let settled = operating_point(spec, wanted.mhz, wanted.mv, ambient_c, fan)?;
     Ok(Point {
-        mhz,
-        mv,
-        source,
+        mhz: wanted.mhz,
+        mv: wanted.mv,
+        source: wanted.source,
         hashrate_ths: settled.hashrate_ths,
-        published_ths,
+        published_ths: wanted.published_ths,
         input_w: settled.input_w,
-        published_w,
+        published_w: wanted.published_w,
         j_per_th: settled.j_per_th,
         delivered: settled.delivered,
         board_c: settled.sensors_c.iter().copied().reduce(f64::max),
@@ -109,10 +111,9 @@ pub(super) fn render(profile: &Profile, sim: &Sim, fan: f64, points: &[Point]) -
         boards => format!(", a machine with {boards} boards"),
     };
     let scope = match profile.voltage.scope {
-        VoltageScope::Chip if profile.chain.domains > 1 => "regulator",
-        VoltageScope::Chip => "chip",
-        VoltageScope::Board => "board rail",
-        VoltageScope::Psu => "power supply",
+        VoltageScope::Chip => "regulator's output",
+        VoltageScope::Board => "board's rail",
+        VoltageScope::Psu => "power supply's output",
     };
     let title = format!(
         "{}{boards}: where it settles in air of {} °C with fans at {fan} %, seed {}\n\
