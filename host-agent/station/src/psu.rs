@@ -23,6 +23,8 @@ enum Step {
     Marked,
     /// A question went out.
     Asked(Request),
+    /// A question went out just now.
+    Sent(Request),
 }
 
 /// A power supply that is being talked to.
@@ -123,6 +125,11 @@ impl Psu {
                 on_bus(buses, &self.place, |bus| {
                     Apw::new(bus, address, protocol).request(request)
                 })?;
+                self.step = Step::Sent(request);
+                self.due = now;
+            }
+            Step::Sent(request) => {
+                // The question may have taken a while to go out; its answer takes its time from here.
                 self.step = Step::Asked(request);
                 self.due = now + ANSWER;
             }

@@ -74,6 +74,9 @@ pub struct Station {
     board_guard: Option<BoardGuardLink>,
     decision: Option<Decision>,
     poll_at: Duration,
+    /// What of a look around is next, and when the next one begins.
+    look: Look,
+    look_again: Duration,
     duty: u8,
     next: Duration,
     was_throttled: bool,
@@ -125,6 +128,14 @@ enum Restart {
     Released(Duration),
 }
 
+/// The parts of a look around, each in a tick of its own.
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    Supply,
+    Temperatures,
+    Fans,
+}
+
 /// How often everything is read while something is on or about to be.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -134,9 +145,9 @@ const POLL_COMING_UP: Duration = Duration::from_millis(250);
 /// How often while everything is off and nobody wants it otherwise.
 const POLL_OFF: Duration = Duration::from_secs(2);
 
-/// One look around takes no longer than this. With [`POLL`] before it and another one that began just
-/// before something went wrong it stays below the guard's longest reaction.
-const ROUND: Duration = Duration::from_secs(2);
+/// One part of a look around takes no longer than this; between two of them the guard decides. Small
+/// against its deadlines, and enough for firmware that counts a fan's pulses for 250 ms.
+const PART: Duration = Duration::from_millis(1_200);
 
 /// Power is asked for only while the program that mines said within this time that it is alive.
 const ALIVE: Duration = Duration::from_secs(2);
@@ -221,6 +232,8 @@ impl Station {
             board_guard,
             decision: None,
             poll_at: now,
+            look: Look::Supply,
+            look_again: now,
             duty: 100,
             next: now,
             was_throttled: false,
@@ -389,12 +402,48 @@ impl Station {
         self.now
     }
 
-    /// Reads everything when it is due. In a check temperatures are held back until the devices are
-    /// known to be the right ones, so that nothing can be granted before.
+    /// Reads the next part of everything when it is due. In a check temperatures are held back until
+    /// the devices are known to be the right ones, so that nothing can be granted before.
     fn poll(&mut self, now: Duration) {
         if now < self.poll_at {
             return;
         }
+        self.buses.bound(Some(PART));
+        match self.look {
+            // The supply first: if it is gone, that explains what chips no longer say.
+            Look::Supply => {
+                self.look_again = now + self.look_pause(now);
+                self.sense.begin();
+                self.sense
+                    .rail(now, &self.layout, &mut *self.buses, &mut self.guard);
+                self.look = Look::Temperatures;
+            }
+            Look::Temperatures => {
+                let live = self.stage.chips_live(self.released, now);
+                let checking = self.guard.state() == State::Checking;
+                if !checking || self.prepared && self.board_grants() {
+                    self.sense.temperatures(
+                        now,
+                        &self.layout,
+                        &mut *self.buses,
+                        &mut self.guard,
+                        live,
+                    );
+                }
+                self.look = Look::Fans;
+            }
+            Look::Fans => {
+                self.sense
+                    .fan_speeds(now, &self.layout, &mut *self.buses, &mut self.guard);
+                self.look = Look::Supply;
+                self.poll_at = self.look_again;
+            }
+        }
+        self.buses.bound(None);
+    }
+
+    /// From one look around to the next.
+    fn look_pause(&self, now: Duration) -> Duration {
         let state = self.guard.state();
         let coming_up = matches!(
             self.stage,
@@ -405,7 +454,7 @@ impl Station {
             && self
                 .decision
                 .is_some_and(|decision| decision.fan_floor == Percent::FULL);
-        let pause = if unsure {
+        if unsure {
             CORE_PAUSE
         } else if doubt || coming_up || (state == State::Checking && !self.prepared) {
             POLL_COMING_UP
@@ -413,34 +462,22 @@ impl Station {
             POLL_OFF
         } else {
             POLL
-        };
-        self.poll_at = now + pause;
-        self.sense.begin();
-        let live = self.stage.chips_live(self.released, now);
-        let held_back = state == State::Checking && (!self.prepared || !self.board_grants());
-        // The supply first: if it is gone, that explains what chips no longer say.
-        self.buses.bound(Some(ROUND));
-        self.sense
-            .rail(now, &self.layout, &mut *self.buses, &mut self.guard);
-        let tripped = |guard: &Guard| state == State::On && guard.state() != State::On;
-        if !held_back && !tripped(&self.guard) {
-            self.sense
-                .temperatures(now, &self.layout, &mut *self.buses, &mut self.guard, live);
         }
-        if !tripped(&self.guard) {
-            self.sense
-                .fan_speeds(now, &self.layout, &mut *self.buses, &mut self.guard);
-        }
-        self.buses.bound(None);
     }
 
     fn talk_to_psu(&mut self, now: Duration) {
         let Some(psu) = &mut self.psu else {
             return;
         };
+        if !matches!(self.look, Look::Supply) {
+            // Not in the middle of a look around, which would take longer for it.
+            return;
+        }
+        self.buses.bound(Some(PART));
         let trouble = self
             .sense
             .psu(now, &self.layout, &mut *self.buses, &mut self.guard, psu);
+        self.buses.bound(None);
         if let Some(trouble) = trouble
             && self.guard.state() == State::Checking
             && (trouble.wrong.is_some() || trouble.mismatch.is_some())
