@@ -4,8 +4,8 @@
 use board_devices::pmbus::{Status, StatusFlag};
 use board_devices::{Ds4432u, Emc2101, Emc2302, Error, Ina260, Lm75, Tmp451, Tmp1075, Tps546};
 use guard::{
-    CentiCelsius, FanReading, Guard, Milliamps, Millivolts, Milliwatts, Percent, RailFaults,
-    RailReading, ReadFault, Report, Subject,
+    CentiCelsius, FanReading, Guard, IMPLAUSIBLE_EXACT, IMPLAUSIBLE_FROM, Milliamps, Millivolts,
+    Milliwatts, Percent, RailFaults, RailReading, ReadFault, Report, Subject,
 };
 
 use crate::app::hardware::{Broken, Hardware};
@@ -55,6 +55,10 @@ pub(crate) fn sensor<H: Hardware>(
             _ => return Err(ReadFault::Failed),
         },
     };
+    // What no working sensor gives reaches the guard as it is: an offset could make it look right.
+    if centi == IMPLAUSIBLE_EXACT.0 || centi >= IMPLAUSIBLE_FROM.0 {
+        return Ok(CentiCelsius(centi));
+    }
     Ok(CentiCelsius(centi.saturating_add(sensor.offset.0)))
 }
 
@@ -129,6 +133,24 @@ pub(crate) fn set_fan<H: Hardware>(
         }
         FanPlan::Pwm { fan } => hardware.set_duty(fan, duty).map_err(broken),
     }
+}
+
+/// Whether every rail whose voltage is only set, never measured, is set within the limit.
+pub(crate) fn set_within_limit<H: Hardware>(plan: &Plan, hardware: &mut H) -> bool {
+    plan.rails.iter().all(|rail| match *rail {
+        RailPlan::Tps546 { .. } => true,
+        RailPlan::Ds4432u {
+            bus: number,
+            address,
+            network,
+            output,
+            ..
+        } => hardware.i2c(number).is_some_and(|i2c| {
+            let set = Ds4432u::new(i2c, address, network, output).set_point_mv();
+            // Zero stands for a code that means nothing.
+            set.is_ok_and(|mv| mv > 0 && Millivolts(mv) <= plan.limits.max_voltage)
+        }),
+    })
 }
 
 /// Looks at one rail.

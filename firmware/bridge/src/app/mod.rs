@@ -375,6 +375,13 @@ impl Core {
         if plan.needs_grant(level) && !self.decision.power {
             return Err(Refusal::denied("no power grant"));
         }
+        if plan.role == PinRole::Core
+            && plan.needs_grant(level)
+            && !devices::set_within_limit(&self.plan, hardware)
+        {
+            // What the divider gives by itself may be more than the chips may have.
+            return Err(Refusal::denied("voltage above the limit"));
+        }
         if plan.role == PinRole::Reset {
             let out = level != plan.active_high;
             match (out, self.released) {

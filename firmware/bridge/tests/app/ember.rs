@@ -83,6 +83,7 @@ struct Ember {
     watts: u16,
     duty: [u8; 2],
     dither: u16,
+    broken: bool,
 }
 
 struct Bus<'a>(&'a mut Ember);
@@ -111,6 +112,7 @@ impl I2c for Bus<'_> {
                     let word = match (address, register) {
                         (DAC, 0xF8) => u16::from(self.0.code) << 8,
                         (SENSOR, 0x0F) => 0x7500,
+                        (SENSOR, _) if self.0.broken => 0xFF00,
                         (SENSOR, _) => 30 << 8 | (self.0.dither % 3) << 4,
                         (MONITOR, 0xFE) => 0x5449,
                         (MONITOR, 0xFF) => 0x2270,
@@ -186,11 +188,43 @@ impl Bench {
                 watts: 0,
                 duty: [0; 2],
                 dither: 0,
+                broken: false,
             },
             now: Duration::ZERO,
         };
         bench.app.start(bench.now, &mut bench.board);
         bench
+    }
+
+    /// With a grant, and nothing switched on yet.
+    fn granted() -> Self {
+        let mut bench = Self::new();
+        bench.host().guard().power_on(POINT).expect("asked");
+        for _ in 0..30 {
+            if !bench.app.decision().power {
+                bench.pass(1);
+            }
+        }
+        assert!(bench.app.decision().power, "{:?}", bench.app.decision());
+        bench
+    }
+
+    fn running() -> Self {
+        let mut bench = Self::granted();
+        bench.set_output(1_300);
+        bench.host().set_pin(CORE, true).expect("granted");
+        bench.board.watts = 15;
+        bench.host().set_pin(RESET, true).expect("granted");
+        bench.pass(10);
+        bench
+    }
+
+    fn set_output(&mut self, mv: u32) {
+        let mut host = self.host();
+        let (network, output) = (ds4432u::Network::BITAXE, ds4432u::Output::Zero);
+        ds4432u::Ds4432u::new(host.i2c(0), DAC, network, output)
+            .set_output_mv(mv)
+            .expect("within");
     }
 
     fn pass(&mut self, seconds: u32) {
@@ -244,17 +278,7 @@ fn a_core_supply_on_a_pin_needs_the_grant_and_falls_with_it() {
             .is_denied()
     );
 
-    bench.host().guard().power_on(POINT).expect("asked");
-    for _ in 0..30 {
-        if !bench.app.decision().power {
-            bench.pass(1);
-        }
-    }
-    assert!(bench.app.decision().power, "{:?}", bench.app.decision());
-    bench.host().set_pin(CORE, true).expect("granted");
-    bench.board.watts = 15;
-    bench.host().set_pin(RESET, true).expect("granted");
-    bench.pass(10);
+    let mut bench = Bench::running();
     assert_eq!(bench.board.pins, [true, true]);
 
     // More power than the board may draw.
@@ -263,6 +287,32 @@ fn a_core_supply_on_a_pin_needs_the_grant_and_falls_with_it() {
     assert_eq!(bench.board.pins, [false, false]);
     let fault = bench.host().guard().state().expect("state").fault;
     assert_eq!(fault.expect("fault").code, FaultCode::OverPower);
+}
+
+#[test]
+fn a_core_that_would_come_up_above_the_limit_is_not_switched_on() {
+    // The divider alone gives 1458 mV, the limit is 1400 mV.
+    let mut bench = Bench::granted();
+    assert_eq!(bench.board.code, 0);
+    let error = bench.host().set_pin(CORE, true).expect_err("1458 mV");
+    assert!(error.is_denied());
+    assert!(!bench.board.pins[usize::from(CORE)]);
+    bench.set_output(1_400);
+    bench.host().set_pin(CORE, true).expect("within");
+}
+
+#[test]
+fn an_offset_does_not_hide_what_no_sensor_gives() {
+    let mut bench = Bench::running();
+    // -1 °C, which the sensor's offset of 5 K would turn into 4 °C.
+    bench.board.broken = true;
+    bench.pass(2);
+    assert_eq!(bench.board.pins, [false, false]);
+    let fault = bench.host().guard().state().expect("state").fault;
+    assert_eq!(
+        fault.expect("fault").code,
+        FaultCode::TemperatureImplausible
+    );
 }
 
 #[test]
