@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use board_profiles::{Active, Linux, LinuxBus, LinuxFan, LinuxTach, Profile};
 use embedded_hal::i2c::{self, ErrorType, I2c, Operation};
@@ -32,6 +33,8 @@ pub(super) struct LinuxBuses {
     counters: HashMap<(String, u32), PulseCounter>,
     /// Duty that each fan was told, percent; full until told otherwise.
     duties: Vec<u8>,
+    /// No access to a bus after this moment.
+    until: Option<Instant>,
 }
 
 enum Port {
@@ -50,6 +53,7 @@ impl LinuxBuses {
             lines: HashMap::new(),
             i2c: HashMap::new(),
             counters: HashMap::new(),
+            until: None,
         }
     }
 
@@ -81,7 +85,12 @@ impl LinuxBuses {
 }
 
 impl Buses for LinuxBuses {
+    fn bound(&mut self, time: Option<Duration>) {
+        self.until = time.and_then(|time| Instant::now().checked_add(time));
+    }
+
     fn i2c(&mut self, _board: usize, bus: &str) -> Result<Bus<'_>, BusError> {
+        in_time(self.until)?;
         let place = self
             .linux
             .i2c
@@ -100,7 +109,7 @@ impl Buses for LinuxBuses {
             self.i2c.insert(bus.to_owned(), port);
         }
         match self.i2c.get_mut(bus) {
-            Some(Port::Kernel(port)) => Ok(Box::new(Kernel(port))),
+            Some(Port::Kernel(port)) => Ok(Box::new(Kernel(port, self.until))),
             Some(Port::Lines(port)) => Ok(Box::new(port)),
             None => Err(BusError::Missing(bus.to_owned())),
         }
@@ -168,6 +177,15 @@ impl Buses for LinuxBuses {
     }
 }
 
+fn in_time(until: Option<Instant>) -> Result<(), BusError> {
+    match until {
+        Some(until) if Instant::now() >= until => {
+            Err(BusError::Gone("the buses answer too slowly".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn output(
     chip: &str,
     offset: u32,
@@ -231,7 +249,7 @@ fn trouble(place: &str, error: &dyn std::fmt::Display) -> BusError {
 }
 
 /// A bus of the kernel with errors that stations understand.
-struct Kernel<'a>(&'a mut I2cdev);
+struct Kernel<'a>(&'a mut I2cdev, Option<Instant>);
 
 impl ErrorType for Kernel<'_> {
     type Error = BusError;
@@ -243,6 +261,7 @@ impl I2c for Kernel<'_> {
         address: u8,
         operations: &mut [Operation<'_>],
     ) -> Result<(), BusError> {
+        in_time(self.1)?;
         I2c::<i2c::SevenBitAddress>::transaction(self.0, address, operations).map_err(|error| {
             match i2c::Error::kind(&error) {
                 i2c::ErrorKind::NoAcknowledge(_) => BusError::NotAcknowledged,
@@ -289,6 +308,7 @@ mod tests {
             lines: HashMap::new(),
             i2c: HashMap::new(),
             counters: HashMap::new(),
+            until: None,
         }
     }
 

@@ -5,8 +5,8 @@
 //! full speed, writes to its parts) is sent all the same, without waiting for answers: requests look
 //! alike in every version of the protocol.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use board_profiles::{BridgeFans, PinRole, Profile};
@@ -35,6 +35,7 @@ pub(super) struct Reconnecting<X: Exchange<Error = BusError>, F> {
     /// No new try before this moment, and why the last one failed.
     failed: Option<(Duration, BusError)>,
     clock: Clock,
+    bound: Bound,
 }
 
 impl<X, F> Reconnecting<X, F>
@@ -52,6 +53,7 @@ where
             lost: Arc::default(),
             failed: None,
             clock,
+            bound: Bound::default(),
         }
     }
 
@@ -74,6 +76,8 @@ where
             let port = Watched {
                 port: (self.open)(),
                 lost: Arc::clone(&self.lost),
+                bound: self.bound.clone(),
+                clock: self.clock,
             };
             let met = BridgeBuses::connect(port, Arc::clone(&self.profile), &self.slots);
             self.lost.store(false, Ordering::Relaxed);
@@ -245,15 +249,40 @@ where
         self.met()?.converter_mv(index)
     }
 
+    fn bound(&mut self, time: Option<Duration>) {
+        self.bound.set(time.map(|time| self.clock.now() + time));
+    }
+
     fn board_guard(&mut self) -> Option<&mut dyn BoardGuard> {
         self.met().ok()?.board_guard()
     }
 }
 
-/// A port that notes when it was lost.
+/// The moment after which the port is asked nothing, shared with it: one access can be many
+/// questions.
+#[derive(Clone, Debug, Default)]
+struct Bound(Arc<Mutex<Option<Duration>>>);
+
+impl Bound {
+    fn set(&self, until: Option<Duration>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    fn check(&self, now: Duration) -> Result<(), BusError> {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if until.is_some_and(|until| now >= until) {
+            return Err(BusError::Gone("the controller answers too slowly".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// A port that minds its bound, and notes when it was lost.
 struct Watched<X> {
     port: X,
     lost: Arc<AtomicBool>,
+    bound: Bound,
+    clock: Clock,
 }
 
 impl<X: Exchange<Error = BusError>> Exchange for Watched<X> {
@@ -265,6 +294,7 @@ impl<X: Exchange<Error = BusError>> Exchange for Watched<X> {
         expect: Option<Expect>,
         response: &mut [u8],
     ) -> Result<usize, BusError> {
+        self.bound.check(self.clock.now())?;
         let outcome = self.port.exchange(request, expect, response);
         if matches!(outcome, Err(BusError::Gone(_))) {
             self.lost.store(true, Ordering::Relaxed);
@@ -275,8 +305,6 @@ impl<X: Exchange<Error = BusError>> Exchange for Watched<X> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     /// A port that takes requests and gives no answer.
@@ -347,5 +375,23 @@ mod tests {
         let known: [&[u8]; 2] = [&[0, 0x48, 1], &[0, 6, 0]];
         let asks = |request: &Vec<u8>| known.contains(&&request[3..]);
         assert!(sent.iter().all(asks), "{sent:02x?}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_once_the_time_for_it_is_over() {
+        let (clock, bound) = (Clock::start(), Bound::default());
+        let mut port = Watched {
+            port: Deaf::default(),
+            lost: Arc::default(),
+            bound: bound.clone(),
+            clock,
+        };
+        let mut ask = || port.exchange(&[6, 0, 7, 0, 6, 0], None, &mut []);
+        assert_eq!(ask(), Ok(0));
+        bound.set(Some(clock.now()));
+        assert!(matches!(ask(), Err(BusError::Gone(_))));
+        bound.set(None);
+        assert_eq!(ask(), Ok(0));
+        assert!(!port.lost.load(Ordering::Relaxed), "it is only slow");
     }
 }
