@@ -48,7 +48,7 @@ macro_rules! codes {
 codes! {
     /// A temperature reached its limit.
     TemperatureLimit = 1, "temperature-limit", Temperature, Retry,
-        "The board got too hot and was switched off. Check that fans turn, heat sinks sit tight and air can flow; lower the target power or the room's temperature.";
+        "The board is too hot to have power. Check that fans turn, heat sinks sit tight and air can flow; lower the target power or the room's temperature.";
     /// A required sensor gave no usable reading for too long.
     TemperatureStale = 2, "temperature-stale", Milliseconds, Retry,
         "A temperature sensor stopped answering, so the board may be hotter than anyone knows. Check the cable and the connector of the board; replace the sensor if it stays silent.";
@@ -234,6 +234,23 @@ impl fmt::Display for Fault {
         let (value, limit) = (self.value, self.limit);
         match self.code {
             FaultCode::DeviceAbsent => return f.write_str(" does not answer"),
+            // Wider than what is kept of it, or not known.
+            FaultCode::DeviceWrong if value == limit => {
+                return f.write_str(" is not the part that it should be");
+            }
+            FaultCode::DeviceWrong | FaultCode::IdentityMismatch => {
+                return write!(f, " says {value:#x}, expected {limit:#x}");
+            }
+            FaultCode::ActuatorMismatch if value == limit => {
+                return f.write_str(" did not take a setting");
+            }
+            FaultCode::FanSpoofed => {
+                let (now, low) = (Rpm(value.unsigned_abs()), Rpm(limit.unsigned_abs()));
+                return write!(f, " at {now}, and at {low} when told to be slow");
+            }
+            FaultCode::PowerWithoutConsent if value <= limit => {
+                return f.write_str(" still feeds the board");
+            }
             FaultCode::ClockBackwards => return write!(f, " let its clock go back by {value} ms"),
             FaultCode::TooManyRestarts => {
                 write!(f, " failed {value} times, {limit} are too many")?;
@@ -260,6 +277,7 @@ impl fmt::Display for Fault {
             Unit::Voltage => write!(f, " at {value} mV, bound {limit} mV"),
             Unit::Current => write!(f, " at {value} mA, limit {limit} mA"),
             Unit::Power => write!(f, " at {value} mW, limit {limit} mW"),
+            Unit::Milliseconds if value == i32::MAX => f.write_str(" never gave a good answer"),
             Unit::Milliseconds => write!(f, " silent for {value} ms, limit {limit} ms"),
             Unit::Flags => write!(f, " reports {value:#06x}"),
             Unit::Number => write!(f, " shows {value}, expected {limit}"),

@@ -13,7 +13,7 @@ pub(crate) fn subject(layout: &Layout, subject: Subject) -> String {
     let name = match subject {
         Subject::Sensor(index) => layout.sensors.get(at(index)).map(|s| s.name.clone()),
         Subject::Fan(index) => layout.fans.get(at(index)).map(|fan| fan.name.clone()),
-        Subject::Rail(_) => Some(layout.supply_name.clone()),
+        Subject::Rail(_) => Some(format!("core supply ({})", layout.supply_name)),
         Subject::Device(index) => layout.identities.get(at(index)).map(|i| i.name.clone()),
         Subject::Group | Subject::Supervisor => None,
     };
