@@ -1060,5 +1060,33 @@ mod g10_everything_is_said {
             ),
             "temperature-implausible: sensor 2 at -1.00 °C, limit 75.00 °C"
         );
+        assert_eq!(
+            fault(
+                FaultCode::TemperatureStale,
+                Subject::Sensor(0),
+                i32::MAX,
+                3_000,
+                None
+            ),
+            "temperature-stale: sensor 0 never gave a good answer"
+        );
+        assert_eq!(
+            fault(
+                FaultCode::DeviceWrong,
+                Subject::Device(0),
+                0x5449,
+                0x2270,
+                None
+            ),
+            "device-wrong: device 0 says 0x5449, expected 0x2270"
+        );
+        assert_eq!(
+            fault(FaultCode::ActuatorMismatch, Subject::Rail(0), 0, 0, None),
+            "actuator-mismatch: rail 0 did not take a setting"
+        );
+        assert_eq!(
+            fault(FaultCode::FanSpoofed, Subject::Fan(0), 5_000, 5_000, None),
+            "fan-spoofed: fan 0 at 5000 rpm, and at 5000 rpm when told to be slow"
+        );
     }
 }
