@@ -11,6 +11,13 @@ use crate::run::{Mishap, When};
 const LATER: Duration = Duration::from_secs(30);
 /// How long a case is watched.
 const WATCHED: Duration = Duration::from_secs(100);
+/// What a guard calls a board that it cannot hear.
+const SILENCE: &[&str] = &[
+    "temperature-stale",
+    "fan-unreadable",
+    "regulator-stale",
+    "device-absent",
+];
 /// The longest reaction that the guard promises, the time that fans take to slow down, and a tick.
 pub const PROMPT: Duration = Duration::from_millis(6500);
 
@@ -104,6 +111,10 @@ fn start(fault: Fault) -> Case {
     Case::of(Mishap::Board(fault), When::AtStart)
 }
 
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
 fn while_mining(places: &Places) -> Vec<Case> {
     let sensor = places.hottest;
     let mut all = vec![
@@ -143,7 +154,7 @@ fn while_mining(places: &Places) -> Vec<Case> {
             kelvin_per_minute: -5.0,
             sensor,
         })
-        .watched(300),
+        .watched(930),
         mining(Fault::SensorJumps { sensor }),
         mining(Fault::DeviceAbsent {
             device: places.supply,
@@ -203,16 +214,18 @@ fn while_mining(places: &Places) -> Vec<Case> {
         ]),
     ];
     if let Some(volts) = places.regulator_input_v {
-        all.push(mining(Fault::InputVoltage { volts: 0.8 * volts }).cut(&[
-            "input-voltage",
-            "regulator-fault",
-            "voltage-mismatch",
-        ]));
-        all.push(mining(Fault::InputVoltage { volts: 1.2 * volts }).cut(&[
-            "input-voltage",
-            "regulator-fault",
-            "voltage-mismatch",
-        ]));
+        all.push(
+            mining(Fault::InputVoltage {
+                volts: tenth(0.8 * volts),
+            })
+            .cut(&["input-voltage", "regulator-fault", "voltage-mismatch"]),
+        );
+        all.push(
+            mining(Fault::InputVoltage {
+                volts: tenth(1.2 * volts),
+            })
+            .cut(&["input-voltage", "regulator-fault", "voltage-mismatch"]),
+        );
     } else {
         all.push(mining(Fault::InputVoltage { volts: 70.0 }));
     }
@@ -263,12 +276,12 @@ fn from_the_start(places: &Places) -> Vec<Case> {
             celsius: -1.0,
             sensor,
         })
-        .named(&["temperature-implausible"]),
+        .named(&["temperature-implausible", "temperature-stale"]),
         start(Fault::SensorReads {
             celsius: 127.9,
             sensor,
         })
-        .named(&["temperature-implausible", "temperature-limit"]),
+        .named(&["temperature-implausible", "temperature-stale"]),
         start(Fault::FanStuck { fan }).refused(&["fan-stalled"]),
         start(Fault::FanTachLost { fan }).refused(&["fan-stalled"]),
         start(Fault::FanFaked {

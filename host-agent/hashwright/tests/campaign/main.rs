@@ -1,23 +1,35 @@
 //! Fault campaign: the whole program with boards that break, in virtual time, judged by what the
 //! simulator knows to be true and not by what the agent says of itself.
+//!
+//! `UPDATE_DOCS=1 cargo test -p hashwright --test campaign library` writes `docs/fault-campaign.md` anew;
+//! `scripts/fault-campaign` does more random runs than the tests.
 
 #![allow(dead_code, unreachable_pub, reason = "parts of one program of tests")]
 
 mod cases;
 mod class;
 mod crew;
+mod random;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use board_simulator::board::Fault;
 use cases::{Case, cases};
 use class::{CLASSES, Class};
-use run::{Outcome, Run};
+use run::{Mishap, Outcome, Run, Violation, When};
+
+/// Random runs unless `HASHWRIGHT_CAMPAIGN_RUNS` says otherwise; with the library more than 1000.
+const RANDOM_RUNS: u64 = 320;
 
 /// Runs of a case of a class.
 fn seeds(class: &Class) -> u64 {
-    if class.large { 1 } else { 3 }
+    if class.large { 1 } else { 2 }
 }
 
 /// All cases of a class, with their outcomes.
@@ -42,32 +54,174 @@ fn library(class: &'static Class) -> Vec<(Case, Vec<Outcome>)> {
         .collect()
 }
 
+/// What is wrong with the outcome of a case.
+fn objection(case: &Case, outcome: &Outcome) -> Option<String> {
+    if !outcome.violations.is_empty() {
+        return Some(format!("{:?}", outcome.violations));
+    }
+    let code = outcome.code.as_deref().unwrap_or("nothing");
+    if !case.named.is_empty() && !case.named.contains(&code) {
+        return Some(format!("named {code}, not one of {:?}", case.named));
+    }
+    // What is beyond a board is told in the table.
+    if let Some(cut) = case.cut.filter(|_| outcome.beyond.is_none())
+        && outcome.off_after.is_none_or(|off| off > cut)
+    {
+        return Some(format!("off after {:?}, not {cut:?}", outcome.off_after));
+    }
+    if case.never_on && !outcome.never_on() && outcome.beyond.is_none() {
+        return Some(format!("had power {} times", outcome.starts));
+    }
+    if case.mines_on && (outcome.restarts > 0 || outcome.last != "mining") {
+        return Some(format!("did not mine on: {}", outcome.last));
+    }
+    None
+}
+
 #[test]
-fn the_library_of_faults() {
-    let only = std::env::var("CAMPAIGN_CLASS").ok();
+fn the_library_of_faults_ends_safely_and_the_page_tells_how() {
+    let only = std::env::var("HASHWRIGHT_CAMPAIGN_CLASS").ok();
+    let mut objections = Vec::new();
+    let (mut tables, mut runs) = (String::new(), 0);
     for class in &CLASSES {
         if only.as_deref().is_some_and(|only| only != class.name) {
             continue;
         }
-        let start = std::time::Instant::now();
         let rows = library(class);
-        println!("{}", table::table(class, &rows));
-        println!("{} took {:?}", class.name, start.elapsed());
         for (case, outcomes) in &rows {
-            for outcome in outcomes {
-                let odd = !outcome.violations.is_empty()
-                    || (!case.named.is_empty()
-                        && !case.named.contains(&outcome.code.as_deref().unwrap_or("")))
-                    || case
-                        .cut
-                        .is_some_and(|cut| outcome.off_after.is_none_or(|off| off > cut))
-                    || (case.never_on && !outcome.never_on());
-                if odd {
-                    let mut o = outcome.clone();
-                    o.codes.truncate(8);
-                    println!("ODD {} {}: {o:?}", class.name, case.name());
-                }
+            runs += outcomes.len();
+            let objection = outcomes.iter().find_map(|o| objection(case, o));
+            if let Some(objection) = objection {
+                objections.push(format!("{} {}: {objection}", class.name, case.name()));
             }
         }
+        tables.push_str(&table::table(class, &rows));
+        tables.push('\n');
     }
+    if only.is_some() {
+        println!("{tables}");
+    }
+    assert!(objections.is_empty(), "{}", objections.join("\n"));
+    if only.is_none() {
+        check_page(&table::page(&tables, runs));
+    }
+}
+
+fn check_page(expected: &str) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fault-campaign.md");
+    if std::fs::read_to_string(&page).is_ok_and(|text| text == expected) {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&page, expected).expect("written");
+        return;
+    }
+    let old = std::fs::read_to_string(&page).unwrap_or_default();
+    let differs = expected
+        .lines()
+        .filter(|line| !old.lines().any(|known| known == *line))
+        .collect::<Vec<_>>()
+        .join("\n");
+    panic!(
+        "docs/fault-campaign.md is out of date; run UPDATE_DOCS=1 cargo test -p hashwright \
+         --test campaign library. New lines:\n{differs}"
+    );
+}
+
+#[test]
+fn random_mishaps_leave_no_die_too_hot_and_no_power_without_consent() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let count = number("HASHWRIGHT_CAMPAIGN_RUNS").unwrap_or(RANDOM_RUNS);
+    let first = number("HASHWRIGHT_CAMPAIGN_FIRST").unwrap_or(0);
+    let runs: Vec<_> = (first..first + count).map(random::run).collect();
+    let outcomes = crew::all(&runs);
+    let mut findings = Vec::new();
+    let mut beyond: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut cut, mut mined, mut hottest) = (0, 0, f64::MIN);
+    for ((run, outcome), number) in runs.iter().zip(&outcomes).zip(first..) {
+        cut += usize::from(outcome.off_after.is_some());
+        mined += usize::from(outcome.last == "mining");
+        if outcome.excused.is_empty() {
+            hottest = hottest.max(outcome.die_c);
+        }
+        if let Some(reason) = outcome.beyond {
+            *beyond.entry(reason).or_default() += 1;
+        }
+        if !outcome.violations.is_empty() {
+            findings.push(format!(
+                "run {number}: {:?}\n  {} at {} °C, seed {}: {}",
+                outcome.violations,
+                run.class.name,
+                run.ambient_c,
+                run.seed,
+                run.story(),
+            ));
+        }
+    }
+    println!(
+        "{count} runs from number {first}: power cut in {cut}, mining at the end of {mined}, hottest \
+         die {hottest:.1} °C where somebody could act; beyond what the board allows: {beyond:?}; \
+         violations: {}",
+        findings.len()
+    );
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+#[test]
+fn healthy_boards_are_left_alone_for_hours() {
+    let mut runs = Vec::new();
+    for class in &CLASSES {
+        let (rooms, minutes): (&[f64], u64) = match class.large {
+            true => (&[25.0], 15),
+            false => (&[12.0, 32.0], 40),
+        };
+        for (seed, &ambient_c) in (71..).zip(rooms) {
+            runs.push(Run {
+                ambient_c,
+                ..Run::healthy(class, seed, Duration::from_secs(60 * minutes))
+            });
+        }
+    }
+    for (run, outcome) in runs.iter().zip(crew::all(&runs)) {
+        let name = format!("{} at {} °C", run.class.name, run.ambient_c);
+        assert_eq!(outcome.violations, [], "{name}");
+        assert_eq!(outcome.code, None, "{name}: {:?}", outcome.codes);
+        assert_eq!(outcome.starts, 1, "{name} was started again");
+        assert_eq!(outcome.last, "mining", "{name}");
+    }
+}
+
+/// Judges that cannot fail judge nothing: here is what they have to see.
+#[test]
+fn the_judges_see_what_nobody_could_prevent() {
+    let later = |seconds| When::Mining(Duration::from_secs(seconds));
+    let run = |class, mishaps: &[(Mishap, When)]| Run {
+        mishaps: mishaps.to_vec(),
+        ..Run::healthy(Class::named(class), 5, Duration::from_secs(200))
+    };
+    let fans = Mishap::Board(Fault::FansDead);
+    let stuck = Mishap::Board(Fault::SupplyStuckOn);
+    let outcomes = crew::all(&[
+        run(
+            "nerdqaxe-pp",
+            &[(Mishap::HostHangs, later(10)), (fans, later(20))],
+        ),
+        run("gamma", &[(stuck, later(10)), (fans, later(20))]),
+        run("gamma-guarded", &[(stuck, later(10)), (fans, later(20))]),
+        run(
+            "gamma-guarded",
+            &[(Mishap::HostHangs, later(10)), (fans, later(20))],
+        ),
+    ]);
+    let saw = |outcome: &Outcome, wanted: fn(&Violation) -> bool| {
+        assert!(outcome.excused.iter().any(wanted), "{outcome:?}");
+    };
+    saw(&outcomes[0], |v| matches!(v, Violation::TooHot { .. }));
+    saw(&outcomes[0], |v| matches!(v, Violation::OnAfterEnd));
+    saw(&outcomes[1], |v| matches!(v, Violation::NoConsent { .. }));
+    saw(&outcomes[2], |v| matches!(v, Violation::NoGrant { .. }));
+    // With a guard on the controller the same fate harms nobody.
+    assert_eq!(outcomes[3].violations, []);
+    assert_eq!(outcomes[3].excused, []);
+    assert!(outcomes[3].off_after.is_some());
 }

@@ -93,7 +93,9 @@ pub enum Violation {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub violations: Vec<Violation>,
-    /// Why some of it is beyond what such a board allows; those are not in `violations`.
+    /// What nobody could have prevented on such a board; not in `violations`.
+    pub excused: Vec<Violation>,
+    /// Why.
     pub beyond: Option<&'static str>,
     /// First fault of the guard after the mishap.
     pub code: Option<String>,
@@ -139,6 +141,15 @@ impl Run {
             mishaps: Vec::new(),
             observe,
         }
+    }
+
+    /// What goes wrong and when, for whoever wants to repeat it.
+    pub fn story(&self) -> String {
+        let told = self.mishaps.iter().map(|(mishap, when)| match when {
+            When::AtStart => format!("{mishap} from the start"),
+            When::Mining(after) => format!("{mishap} at {:.1} s of mining", after.as_secs_f64()),
+        });
+        told.collect::<Vec<_>>().join(", ")
     }
 
     /// Does it, in a thread's own virtual time.
@@ -274,19 +285,16 @@ impl Run {
         let Some(reason) = self.class.beyond(&faults).or(host) else {
             return;
         };
-        let before = outcome.violations.len();
-        outcome.violations.retain(|violation| {
+        let (beyond, own) = outcome.violations.drain(..).partition(|violation| {
             let power = matches!(
                 violation,
                 Violation::NoConsent { .. } | Violation::NoGrant { .. } | Violation::OnAfterEnd
             );
             // With a second fault that heats while nobody can act, heat follows.
-            let heat = matches!(violation, Violation::TooHot { .. }) && self.mishaps.len() > 1;
-            !power && !heat
+            power || (matches!(violation, Violation::TooHot { .. }) && self.mishaps.len() > 1)
         });
-        if outcome.violations.len() < before {
-            outcome.beyond = Some(reason);
-        }
+        (outcome.excused, outcome.violations) = (beyond, own);
+        outcome.beyond = (!outcome.excused.is_empty()).then_some(reason);
     }
 }
 
@@ -457,8 +465,12 @@ impl Watch {
             if self.since.is_none_or(|since| at < since) {
                 continue;
             }
-            if guard::FaultCode::from_name(&notice.code).is_some() {
-                self.faults.push(notice.code.clone());
+            // The guard on the board is quoted: `... is latched, because of over-voltage`.
+            let quoted = notice.text.rsplit(' ').next().unwrap_or_default();
+            let quoted = (notice.code == "board-guard").then_some(quoted);
+            let code = quoted.unwrap_or(&notice.code);
+            if guard::FaultCode::from_name(code).is_some() {
+                self.faults.push(code.to_owned());
             } else {
                 self.codes.push(notice.code.clone());
             }
@@ -496,6 +508,7 @@ impl Watch {
         }
         Outcome {
             violations: self.violations.clone(),
+            excused: Vec::new(),
             beyond: None,
             code: self.faults.first().cloned(),
             codes: self.faults.iter().chain(&self.codes).cloned().collect(),

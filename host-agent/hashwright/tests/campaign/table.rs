@@ -9,6 +9,52 @@ use crate::cases::Case;
 use crate::class::Class;
 use crate::run::Outcome;
 
+/// The whole page.
+pub fn page(tables: &str, runs: usize) -> String {
+    format!(
+        "{HEAD}\nThe tables below come from {runs} runs.\n\n## Tables\n\n{}\n",
+        tables.trim_end()
+    )
+}
+
+const HEAD: &str = "\
+# Fault campaign
+
+<!-- Written by UPDATE_DOCS=1 cargo test -p hashwright --test campaign library -->
+
+What happens when something breaks. The whole program, with its embedded pool and a simulated board behind its control
+port, runs in virtual time; then a part fails, a sensor lies, a cable is pulled or the host stands still. What the agent says of
+itself decides nothing: judges look at the simulator's truth ten times a second.
+
+## Method
+
+* **Boards**: one class for each way to be powered, cooled and reached. Chips, heat, air, fans, supplies and
+  the registers of all parts are those of the simulator; drivers, guard, station and agent are those that run on real boards.
+* **Mishaps**: each fault of the simulator's library, alone, 30 s after the board has begun to mine or before it is first
+  switched on. `host-hangs` stops every task of the program while the board goes on; `host-dies` closes its ports as well;
+  `program-breaks` drops all tasks where they stand, as a panic would. A fault that only another one can show has that one as
+  company, and the reaction is counted from the second.
+* **Judges**: no die above the absolute limit; no core power for more than 1.5 s while the agent's guard, or the guard on the
+  controller, does not consent; no power after the end of the program; no set point or clock above the profile's; no write to a
+  regulator's permanent memory. Named faults and prompt cuts are demanded where the guard promises them: within 6.5 s of the mishap, which are the
+  guard's 5 s and the time that a fan takes to slow down.
+* **Random runs**: the tests also do 320 runs with any class, room temperature, chip quality, time and one or two mishaps;
+  `scripts/fault-campaign 10000` does as many as one likes. Healthy boards run for hours and must not be disturbed.
+* **Who judges the judges**: a test of its own shows that they object where a board cannot be saved, and does so beside a guarded board
+  that is.
+
+*Power off after* is from the mishap until the core voltage is gone: median and worst of its runs. *Not needed* means that the
+judges had nothing against power staying on. *Tried again later* is the guard's pause after a fault, which latches when it happens too often.
+
+## What it does not prove
+
+The model is only as good as its constants: heat capacities, sensor noise and supplies of some boards are assumed, and real parts
+fail in ways that nobody has listed. A controller without a guard cannot switch off when the host is gone: those rows say *no*, and
+only a controller with a guard of its own, or a supply that is switched off, helps. A regulator whose bus is stuck goes on until its
+supply is cut; its chips are held in reset meanwhile. A single sensor that lies by a few degrees is not found out; what bounds the harm is the margin
+between its limit and the die's. Mains, fuses, connectors and smoke are not simulated.
+";
+
 /// What a class's cases came to: each with the outcomes of its runs.
 pub fn table(class: &Class, rows: &[(Case, Vec<Outcome>)]) -> String {
     let mut text = format!("### {}\n\n{}.", class.name, capital(class.what));
