@@ -260,6 +260,7 @@ impl Stations {
             });
             handles.push(StationHandle {
                 boards: group.boards.clone(),
+                fans: group.config.profile.cooling.fans > 0,
                 requests,
             });
             let links = control::Links {

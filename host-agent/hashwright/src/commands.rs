@@ -71,8 +71,8 @@ pub fn start_logging(to: LogTo<'_>, default: &str) -> anyhow::Result<()> {
 /// Longest time that cutting power may take when somebody is in a hurry.
 const HURRY: Duration = Duration::from_secs(3);
 
-/// Turns the switch on SIGINT, SIGTERM and SIGHUP, so that a lost terminal does not leave boards
-/// hashing. A second signal cuts power without winding down and ends the program; a third does not
+/// Turns the switch on every signal that would end the program and can be caught, so that neither a
+/// lost terminal nor a clumsy script leaves boards hashing. A second signal cuts power without winding down and ends the program; a third does not
 /// even wait for that.
 ///
 /// # Errors
@@ -80,28 +80,38 @@ const HURRY: Duration = Duration::from_secs(3);
 /// When the system does not let us handle signals.
 pub fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        let mut signal = async || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+        SignalKind::alarm(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ];
+    let (signals_in, mut signals) = tokio::sync::mpsc::channel(1);
+    for kind in kinds {
+        let (mut received, signals) = (signal(kind)?, signals_in.clone());
+        tokio::spawn(async move {
+            while received.recv().await.is_some() {
+                if signals.send(()).await.is_err() {
+                    return;
+                }
             }
-        };
-        signal().await;
+        });
+    }
+    tokio::spawn(async move {
+        signals.recv().await;
         stopper.stop();
         tracing::info!("stopping; once more cuts power at once");
-        signal().await;
+        signals.recv().await;
         stopper.hurry();
         tokio::select! {
             () = stopper.released() => {}
             () = tokio::time::sleep(HURRY) => {
                 tracing::error!("power could not be cut in time; switch the boards off by hand");
             }
-            () = signal() => {}
+            _ = signals.recv() => {}
         }
         std::process::exit(130);
     });

@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::load::ConfigError;
 use super::reader::Problem;
 use super::{Board, Config, Control, Cooling, CoolingMode};
-use crate::format;
+use crate::clock::Clock;
+use crate::control::group::groups;
+use crate::{format, simulate};
 
 /// The outcome of a check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,7 +77,7 @@ pub struct BoardSummary {
 /// Checks the config at `path` without starting anything.
 #[must_use]
 pub fn check(path: &Path) -> Report {
-    let outcome = Config::load(path);
+    let outcome = Config::load(path).and_then(|config| together(path, config));
     let file = path.display().to_string();
     let (problems, config) = match outcome {
         Ok(config) => (Vec::new(), Some(config)),
@@ -96,6 +98,39 @@ pub fn check(path: &Path) -> Report {
         warnings: config.iter().flat_map(Config::warnings).collect(),
         summary: config.as_ref().map(Summary::of),
     }
+}
+
+/// What only shows when all is put together: whether boards can be simulated, and guarded.
+fn together(path: &Path, config: Config) -> Result<Config, ConfigError> {
+    let mut problems = Vec::new();
+    let mut note = |board: usize, error: &dyn fmt::Display| {
+        problems.push(Problem {
+            line: None,
+            key: format!("board[{board}]"),
+            message: error.to_string(),
+        });
+    };
+    for (index, board) in config.boards.iter().enumerate() {
+        if let (Control::Simulated, Some(sim)) = (&board.control, &board.sim)
+            && let Err(error) = simulate::board(&board.of_revision(), sim)
+        {
+            note(index, &error);
+        }
+    }
+    let clock = Clock::start();
+    for group in groups(&config) {
+        // Nothing is opened before it is needed.
+        if let Err(error) = group.station(None, None, clock) {
+            note(group.boards[0], &error);
+        }
+    }
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    Err(ConfigError::Invalid {
+        path: path.to_owned(),
+        problems,
+    })
 }
 
 impl Report {

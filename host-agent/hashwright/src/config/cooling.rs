@@ -1,8 +1,8 @@
 //! `[cooling]`: how the agent cools the boards that it controls. Nothing here can switch off a
 //! temperature limit: those stand in the profiles.
 
-use super::Board;
 use super::reader::Section;
+use super::{Board, Control};
 
 /// `[cooling]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -81,19 +81,27 @@ pub(super) fn read(section: &Section<'_>) -> Cooling {
     }
 }
 
-/// Notes a target that some board would have to throttle for, or switch off.
+/// How far below the beginning of throttling a target has to stay, K.
+const MARGIN_K: f64 = 5.0;
+
+/// Notes a target that some board could not hold without throttling.
 pub(super) fn check(section: &Section<'_>, cooling: &Cooling, boards: &[Option<Board>]) {
     let Some(target) = cooling.target_c else {
         return;
     };
     for (index, board) in boards.iter().enumerate() {
-        let Some(board) = board else { continue };
-        let limit = board.profile.limits.chip_c;
-        if target > limit - 10.0 {
+        let Some(board) = board
+            .as_ref()
+            .filter(|board| board.control != Control::External)
+        else {
+            continue;
+        };
+        let most = board.profile.cooling.hot_c - MARGIN_K;
+        if target > most {
             let message = format!(
-                "{target}: board[{index}] ({}) is switched off at {limit} °C; stay at least 10 \
-                 below that",
-                board.profile.model
+                "{target}: board[{index}] ({}) takes at most {most}, because it is throttled from {} \
+                 °C and switched off at {} °C",
+                board.profile.model, board.profile.cooling.hot_c, board.profile.limits.chip_c
             );
             section.bad("target_c", message);
             return;

@@ -387,7 +387,7 @@ const COOLING: Section = Section {
             name: "target_c",
             kind: "number",
             default: Some("each profile's"),
-            range: "30 to 100, and at least 10 below the profile's limit for chips",
+            range: "30 to 100, and at least 5 below the temperature from which the profile throttles",
             about: "Temperature that automatic mode holds, °C.",
             example: "60",
         },

@@ -461,7 +461,7 @@ fn cooling_modes_that_could_hurt_are_not_taken_by_mistake() {
             "only goes with mode = \"immersion\"",
         ),
         ("target_c = 120", "from 30 to 100"),
-        ("target_c = 70", "is switched off at 75 °C"),
+        ("target_c = 64", "takes at most 63"),
     ] {
         let said = said(table);
         assert!(said.contains(expected), "{table}: {said}");

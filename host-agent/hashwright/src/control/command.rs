@@ -9,11 +9,16 @@ use tokio::sync::{mpsc, oneshot};
 use super::Request;
 use crate::events::EventLog;
 
+/// Longest code that is taken for one of a fault, characters.
+const LONGEST_CODE: usize = 40;
+
 /// A station as people address it.
 #[derive(Clone, Debug)]
 pub struct StationHandle {
     /// Its boards, by position in the config.
     pub boards: Vec<usize>,
+    /// Whether it has fans that can be run in one way or another.
+    pub fans: bool,
     /// The way to its task.
     pub requests: mpsc::Sender<Request>,
 }
@@ -36,9 +41,20 @@ pub enum Denied {
         /// Boards that are controlled.
         controlled: Vec<usize>,
     },
+    /// Longer than any code of a fault.
+    #[error("that is no code of a fault; `hashwright status` shows the code of the latched fault")]
+    NoCode,
     /// There is no station at all.
-    #[error("this agent controls no board: all have control = \"external\"")]
+    #[error("this agent controls no board that this would concern")]
     NoStation,
+    /// A station refused; others may not have.
+    #[error("{}: {error}", told(.boards))]
+    Of {
+        /// Its boards.
+        boards: Vec<usize>,
+        /// What it said.
+        error: Box<Denied>,
+    },
     /// The station refused.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -57,11 +73,11 @@ impl Controls {
         }
     }
 
-    /// Changes the way that fans are run, of the station with this board or of all.
+    /// Changes the way that fans are run, of the station with this board or of all that have fans.
     ///
     /// # Errors
     ///
-    /// See [`Denied`]; stations before the one that refused have changed.
+    /// See [`Denied`]. Every station is asked; the error is of the first that refused.
     pub async fn set_cooling(&self, board: Option<usize>, mode: Mode) -> Result<(), Denied> {
         let told = match mode {
             Mode::Auto => "cooling set to automatic".to_owned(),
@@ -88,7 +104,13 @@ impl Controls {
     ///
     /// See [`Denied`].
     pub async fn clear_fault(&self, board: usize, code: String) -> Result<(), Denied> {
-        let told = format!("fault {} cleared", crate::format::plain(&code, 40));
+        if code.chars().count() > LONGEST_CODE {
+            return Err(Denied::NoCode);
+        }
+        let told = format!(
+            "fault {} cleared",
+            crate::format::plain(&code, LONGEST_CODE)
+        );
         let command = Command::ClearFault(code);
         self.ask(Some(board), &told, &command).await
     }
@@ -104,17 +126,29 @@ impl Controls {
                     controlled: controlled.collect(),
                 })?]
             }
-            None => self.stations.iter().collect(),
+            None => self
+                .stations
+                .iter()
+                .filter(|station| station.fans)
+                .collect(),
         };
         if wanted.is_empty() {
             return Err(Denied::NoStation);
         }
+        let mut end = Ok(());
         for station in wanted {
             let outcome = request(station, command.clone()).await;
-            self.events.note(&station.boards, audit(told, &outcome));
-            outcome?;
+            self.events
+                .note(&station.boards, audit(told, command, &outcome));
+            if let Err(error) = outcome {
+                let boards = station.boards.clone();
+                end = end.and(Err(Denied::Of {
+                    boards,
+                    error: Box::new(error),
+                }));
+            }
         }
-        Ok(())
+        end
     }
 }
 
@@ -129,9 +163,15 @@ async fn request(station: &StationHandle, command: Command) -> Result<(), Denied
     Ok(answer.await.map_err(|_| Denied::Gone)??)
 }
 
-fn audit(told: &str, outcome: &Result<(), Denied>) -> Notice {
+fn audit(told: &str, command: &Command, outcome: &Result<(), Denied>) -> Notice {
     let (severity, code, text) = match outcome {
         Ok(()) => (Severity::Info, "command", format!("{told}, by a person")),
+        // Without the words of whoever asked: guesses without end are one entry with a count.
+        Err(Denied::Refused(_)) if matches!(command, Command::ClearFault(_)) => (
+            Severity::Warning,
+            "command-refused",
+            "refused to a person who gave a code that is not that of a latched fault".to_owned(),
+        ),
         Err(error) => (
             Severity::Warning,
             "command-refused",

@@ -271,7 +271,9 @@ impl Bound {
     fn check(&self, now: Duration) -> Result<(), BusError> {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if until.is_some_and(|until| now >= until) {
-            return Err(BusError::Gone("the controller answers too slowly".to_owned()));
+            return Err(BusError::Gone(
+                "the controller answers too slowly".to_owned(),
+            ));
         }
         Ok(())
     }
