@@ -25,6 +25,10 @@ impl Guard {
     }
 
     fn check(&mut self) {
+        if let Some(finding) = self.silent_supervisor() {
+            self.trip(finding);
+            return;
+        }
         match self.core.stage {
             Stage::Await if self.temperatures_allow() && self.is_cool() => self.enter(Stage::Low),
             Stage::Low if !self.temperatures_allow() || !self.is_cool() => self.enter(Stage::Await),

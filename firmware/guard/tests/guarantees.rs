@@ -92,6 +92,19 @@ mod g1_off_unless_kept_alive {
     }
 
     #[test]
+    fn a_supervisor_that_was_busy_during_a_check_is_not_dead() {
+        let mut world = World::new(&limits());
+        world.run(2);
+        world.request(Request::On(SET_POINT)).unwrap();
+        // Longer than the lease without a call; then it says that it is alive before anything else.
+        world.now += Duration::from_secs(4);
+        world.guard.heartbeat(world.now);
+        assert_eq!(world.guard.tick(world.now).state, State::Checking);
+        world.until(State::On, 60);
+        assert!(!world.faults().contains(&FaultCode::HeartbeatLost));
+    }
+
+    #[test]
     fn a_dead_supervisor_gets_no_power() {
         let mut world = World::new(&limits());
         world.alive = false;
