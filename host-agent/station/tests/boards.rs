@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use station::{Command, Event, Phase, Power, SetPoint};
+use station::{ChainPhase, Command, Event, Phase, Power, SetPoint};
 use support::rig::Rig;
 
 const BOARDS: [&str; 9] = [
@@ -196,6 +196,19 @@ fn cutting_leaves_nothing_on_at_once() {
             rig.run(60.0);
             assert!(!rig.truth().core_on, "{name} stays off");
         }
+    }
+}
+
+#[test]
+fn diodes_are_not_believed_right_after_a_restart_of_the_chain() {
+    for name in ["bitaxe-gamma", "bitaxe-max", "s19k-pro"] {
+        let mut rig = Rig::new(name);
+        rig.up();
+        for _ in 0..8 {
+            rig.report(0, ChainPhase::Failed, 0.0);
+            rig.run(100.0);
+        }
+        assert_eq!(rig.faults(), Vec::<&str>::new(), "{name}\n{}", rig.log());
     }
 }
 

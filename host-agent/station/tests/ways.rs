@@ -98,8 +98,9 @@ fn answers_that_come_a_long_way_are_good_enough() {
     for name in BOARDS {
         for answer in [20, 30, 50] {
             let mut rig = Rig::new(name);
-            rig.up();
             rig.board.slow_down(Duration::from_millis(answer));
+            rig.run(1.0);
+            rig.command(Command::Run(rig.station.default_set_point()));
             rig.run(120.0);
             assert_eq!(rig.faults(), Vec::<&str>::new(), "{name} {answer} ms");
             assert!(rig.truth().core_on);

@@ -173,6 +173,9 @@ impl Station {
                 }
                 Restart::Held(until) if now >= until => {
                     state.restart = Restart::Released(now + RESET_SETTLE);
+                    // Diodes of chips that just left reset say anything; the guard misses them no sooner
+                    // than this takes.
+                    self.released = Some(now);
                     self.hold(now, board, false);
                 }
                 Restart::Released(at) if now >= at => self.start_chain(board),
