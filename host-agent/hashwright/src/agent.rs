@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use mining::{Difficulty, Partition};
-use station::{Notice, Severity, Status};
+use station::{Notice, Severity};
 use stratum::Sequence;
 use stratum::transport::Connector;
 use stratum::v1::Session;
@@ -246,7 +246,7 @@ impl Stations {
             for text in &notes {
                 events.note(&group.boards, state_dir(text));
             }
-            let (status_in, status) = watch::channel(Arc::new(Status::default()));
+            let (status_in, status) = watch::channel(control::Told::default());
             let (requests, wishes) = mpsc::channel(REQUESTS);
             sources.push(StationSource {
                 boards: group.boards.clone(),

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::board::{Report, UNPOWERED};
 use crate::clock::Clock;
+use crate::control::Told;
 use crate::state::{
     BoardStatus, ChipStatus, MinerStatus, NonceCounters, PoolStatus, Rate, Rates, Snapshot,
     StationStatus, SystemInfo,
@@ -38,7 +39,7 @@ pub struct StationSource {
     /// What a person should know of it from the start.
     pub notes: Vec<String>,
     /// The control task's word.
-    pub status: watch::Receiver<Arc<station::Status>>,
+    pub status: watch::Receiver<Told>,
 }
 
 /// Everything that the collector reads.
@@ -120,7 +121,7 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
     }
     let mut stations = Vec::with_capacity(sources.stations.len());
     for (index, source) in sources.stations.iter().enumerate() {
-        let status = source.status.borrow().clone();
+        let status = source.status.borrow().read_at(now);
         for board in &source.boards {
             if let Some(board) = boards.get_mut(*board) {
                 under(board, index, &status);
@@ -131,7 +132,7 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
             boards: source.boards.clone(),
             control: source.control.clone(),
             notes: source.notes.clone(),
-            status: status.as_ref().clone(),
+            status,
         });
     }
     for board in &boards {

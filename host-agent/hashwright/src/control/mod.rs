@@ -30,10 +30,13 @@ use store::LatchStore;
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 /// Shortest time between two ticks, whatever the station says.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
-/// A board task that has not been heard of for this long has died or hangs.
-const DEAF: Duration = Duration::from_secs(2);
+/// A board task that has not been heard of for this long has died or hangs. With the guard's lease of
+/// 3 s on top power is cut within 5 s.
+const DEAF: Duration = Duration::from_millis(1_500);
 /// How often the status is published.
 const PUBLISH: Duration = Duration::from_millis(500);
+/// A control task that has published nothing for this long hangs.
+const SILENT: Duration = Duration::from_secs(3);
 /// Longest time that switching off in order may take at exit; then power is cut.
 const WIND_DOWN: Duration = Duration::from_secs(10);
 /// Time after which a latched fault that could not be kept is tried again.
@@ -52,6 +55,47 @@ pub struct Request {
     pub reply: oneshot::Sender<Result<(), Refused>>,
 }
 
+/// What a control task published last.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// When, agent's time.
+    pub at: Duration,
+    /// The station as it was then.
+    pub status: Arc<Status>,
+}
+
+impl Told {
+    fn now(station: &Station, now: Duration) -> Self {
+        Self {
+            at: now,
+            status: Arc::new(station.status(now)),
+        }
+    }
+
+    /// The status as it has to be read at `now`: a task that hangs in its hardware must not make old
+    /// readings look fresh.
+    #[must_use]
+    pub fn read_at(&self, now: Duration) -> Status {
+        let mut status = self.status.as_ref().clone();
+        let silent = now.saturating_sub(self.at);
+        if silent < SILENT || status.is_off() {
+            return status;
+        }
+        let seconds = silent.as_secs_f64();
+        let readings = status.readings.iter_mut().map(|reading| &mut reading.age_s);
+        let fans = status.fans.iter_mut().map(|fan| &mut fan.age_s);
+        for age in readings.chain(fans).flatten() {
+            *age += seconds;
+        }
+        let reason = format!(
+            "the task that controls the board hangs: nothing was heard of it for {seconds:.0} s; \
+             if this goes on, switch the supply off by hand"
+        );
+        status.reasons.insert(0, reason);
+        status
+    }
+}
+
 /// The ends of the channels that a control task holds.
 #[derive(Debug)]
 pub struct Links {
@@ -62,7 +106,7 @@ pub struct Links {
     /// Wishes of people.
     pub requests: mpsc::Receiver<Request>,
     /// State to whoever watches.
-    pub status: watch::Sender<Arc<Status>>,
+    pub status: watch::Sender<Told>,
     /// Where events are noted.
     pub events: EventLog,
     /// Where a latched fault is kept.
@@ -104,7 +148,7 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
             keep_due = now + KEEP_AGAIN;
         }
         if told || now >= publish_due {
-            links.status.send_replace(Arc::new(station.status(now)));
+            links.status.send_replace(Told::now(station, now));
             publish_due = now + PUBLISH;
         }
         if let Some(by) = stop_by {
@@ -142,9 +186,7 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
         }
     }
     cut(station, &mut links, clock).await;
-    links
-        .status
-        .send_replace(Arc::new(station.status(clock.now())));
+    links.status.send_replace(Told::now(station, clock.now()));
 }
 
 /// A station that does not outlive its task with power on.
@@ -242,5 +284,35 @@ fn still_on() -> Notice {
         text: "the agent ends, and could not make sure that the boards are off".to_owned(),
         advice: "switch the supply off by hand".to_owned(),
         ..Notice::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_of_a_task_that_hangs_grow_old() {
+        let mut status = Status {
+            power: station::Power::On,
+            ..Status::default()
+        };
+        status.fans.push(station::status::FanStatus {
+            name: "fan".to_owned(),
+            duty_percent: 50,
+            rpm: Some(2000),
+            age_s: Some(0.5),
+            expected_rpm: None,
+            trouble: None,
+        });
+        let told = Told {
+            at: Duration::from_secs(10),
+            status: Arc::new(status),
+        };
+        let fresh = told.read_at(Duration::from_secs(11));
+        assert_eq!((fresh.fans[0].age_s, fresh.reasons.len()), (Some(0.5), 0));
+        let old = told.read_at(Duration::from_secs(70));
+        assert_eq!(old.fans[0].age_s, Some(60.5));
+        assert!(old.reasons[0].contains("hangs"), "{:?}", old.reasons);
     }
 }
