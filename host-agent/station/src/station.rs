@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use guard::{Decision, Guard, Percent, Request, State};
+use guard::{Decision, Fault, FaultCode, Guard, Percent, Request, State};
 
 use crate::{
     buses::{BoardGuardState, Buses},
@@ -323,7 +323,7 @@ impl Station {
         if decision.power && !granted {
             self.give_back(now);
         }
-        if self.off_failed && now >= self.off_retry_at {
+        if (self.off_failed || self.lives_unasked()) && now >= self.off_retry_at {
             self.switch_off(now, false);
         }
         self.advance(now, &decision, granted);
@@ -522,7 +522,7 @@ impl Station {
         match self.stage {
             Stage::Lines(_, at) | Stage::Release(at) | Stage::Lower(at) => sooner(at),
             Stage::Core(since) => sooner((since + self.settle()).max(now + CORE_PAUSE)),
-            Stage::Off if self.off_failed => sooner(self.off_retry_at),
+            Stage::Off if self.off_failed || self.lives_unasked() => sooner(self.off_retry_at),
             _ => {}
         }
         if self.guard.state() == State::Checking && !self.prepared {
@@ -547,6 +547,14 @@ impl Station {
             sooner(now + CORE_PAUSE);
         }
         due.max(now + SHORTEST)
+    }
+
+    /// The board has power although nothing was switched on: somebody else did it, or the switch
+    /// did not act. It is told to be off until it is.
+    fn lives_unasked(&self) -> bool {
+        let consent = |fault: Fault| fault.code != FaultCode::PowerWithoutConsent;
+        let found = self.decision.and_then(|decision| decision.fault);
+        self.stage.is_off() && (self.sense.seems_on(&self.layout) || !found.is_none_or(consent))
     }
 
     /// Answers of the power supply are waited for; while all is off its turn comes with the polls.

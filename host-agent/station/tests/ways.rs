@@ -121,3 +121,25 @@ fn a_cut_looks_whether_it_was_one() {
         assert!(rig.station.is_off(), "{name}");
     }
 }
+
+/// What a stranger on the same bus writes to the regulator: `OPERATION` on.
+const STRANGER: [u8; 9] = [9, 0, 0x5a, 0, 0x05, 0x20, 0x24, 0x01, 0x80];
+
+#[test]
+fn a_core_that_somebody_else_switches_on_is_switched_off_again() {
+    let mut rig = Rig::new("bitaxe-gamma");
+    rig.up();
+    rig.command(Command::Stop);
+    rig.run_until(30.0, |_, truth| !truth.core_on);
+    for _ in 0..2 {
+        rig.board.with(|board, now| {
+            board.control_receive(now, &STRANGER);
+            board.control_take_output(now, &mut Vec::new());
+        });
+        rig.run_until(1.0, |_, truth| truth.core_on);
+        rig.run_until(3.0, |_, truth| !truth.core_on);
+        // Also once the guard has latched it.
+        rig.run(10.0);
+        assert!(!rig.truth().core_on);
+    }
+}
