@@ -16,7 +16,7 @@ mod support;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use board_simulator::board::Fault;
@@ -101,30 +101,33 @@ fn the_library_of_faults_ends_safely_and_the_page_tells_how() {
     if only.is_some() {
         println!("{tables}");
     }
+    let page = only.is_none().then(|| table::page(&tables, runs));
+    // Written first, so that it shows what the objections are about.
+    if let Some(page) = page
+        .as_deref()
+        .filter(|_| std::env::var_os("UPDATE_DOCS").is_some())
+    {
+        std::fs::write(page_path(), page).expect("written");
+    }
     assert!(objections.is_empty(), "{}", objections.join("\n"));
-    if only.is_none() {
-        check_page(&table::page(&tables, runs));
+    if let Some(page) = page {
+        check_page(&page);
     }
 }
 
+fn page_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fault-campaign.md")
+}
+
 fn check_page(expected: &str) {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fault-campaign.md");
-    if std::fs::read_to_string(&page).is_ok_and(|text| text == expected) {
-        return;
-    }
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&page, expected).expect("written");
-        return;
-    }
-    let old = std::fs::read_to_string(&page).unwrap_or_default();
-    let differs = expected
-        .lines()
-        .filter(|line| !old.lines().any(|known| known == *line))
-        .collect::<Vec<_>>()
-        .join("\n");
-    panic!(
+    let old = std::fs::read_to_string(page_path()).unwrap_or_default();
+    let known = |line: &&str| old.lines().any(|known| known == *line);
+    let new: Vec<_> = expected.lines().filter(|line| !known(line)).collect();
+    assert!(
+        old == expected,
         "docs/fault-campaign.md is out of date; run UPDATE_DOCS=1 cargo test -p hashwright \
-         --test campaign library. New lines:\n{differs}"
+         --test campaign library. New lines:\n{}",
+        new.join("\n")
     );
 }
 
@@ -197,13 +200,16 @@ fn the_judges_see_what_nobody_could_prevent() {
     let later = |seconds| When::Mining(Duration::from_secs(seconds));
     let run = |class, mishaps: &[(Mishap, When)]| Run {
         mishaps: mishaps.to_vec(),
-        ..Run::healthy(Class::named(class), 5, Duration::from_secs(200))
+        ..Run::healthy(Class::named(class), 5, Duration::from_secs(300))
     };
     let fans = Mishap::Board(Fault::FansDead);
     let stuck = Mishap::Board(Fault::SupplyStuckOn);
+    // Air that is too hot even for chips without power.
+    let oven = Mishap::Board(Fault::Ambient { celsius: 130.0 });
     let outcomes = crew::all(&[
+        run("gamma", &[(oven, later(10))]),
         run(
-            "nerdqaxe-pp",
+            "gamma",
             &[(Mishap::HostHangs, later(10)), (fans, later(20))],
         ),
         run("gamma", &[(stuck, later(10)), (fans, later(20))]),
@@ -213,15 +219,17 @@ fn the_judges_see_what_nobody_could_prevent() {
             &[(Mishap::HostHangs, later(10)), (fans, later(20))],
         ),
     ]);
-    let saw = |outcome: &Outcome, wanted: fn(&Violation) -> bool| {
-        assert!(outcome.excused.iter().any(wanted), "{outcome:?}");
+    let saw = |index: usize, wanted: fn(&Violation) -> bool| {
+        let outcome: &Outcome = &outcomes[index];
+        let mut all = outcome.violations.iter().chain(&outcome.excused);
+        assert!(all.any(wanted), "{index}: {outcome:?}");
     };
-    saw(&outcomes[0], |v| matches!(v, Violation::TooHot { .. }));
-    saw(&outcomes[0], |v| matches!(v, Violation::OnAfterEnd));
-    saw(&outcomes[1], |v| matches!(v, Violation::NoConsent { .. }));
-    saw(&outcomes[2], |v| matches!(v, Violation::NoGrant { .. }));
+    saw(0, |v| matches!(v, Violation::TooHot { .. }));
+    saw(1, |v| matches!(v, Violation::OnAfterEnd));
+    saw(2, |v| matches!(v, Violation::NoConsent { .. }));
+    saw(3, |v| matches!(v, Violation::NoGrant { .. }));
     // With a guard on the controller the same fate harms nobody.
-    assert_eq!(outcomes[3].violations, []);
-    assert_eq!(outcomes[3].excused, []);
-    assert!(outcomes[3].off_after.is_some());
+    assert_eq!(outcomes[4].violations, []);
+    assert_eq!(outcomes[4].excused, []);
+    assert!(outcomes[4].off_after.is_some());
 }
