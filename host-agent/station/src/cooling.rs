@@ -95,6 +95,8 @@ pub struct FanControl {
     settings: FanSettings,
     mode: Mode,
     memory: Option<Memory>,
+    /// The mode was changed: the PID takes over from the present duty.
+    taking_over: bool,
     powered: bool,
     duty: f64,
 }
@@ -122,6 +124,7 @@ impl FanControl {
             settings,
             mode,
             memory: None,
+            taking_over: false,
             powered: false,
             duty: 100.0,
         }
@@ -132,6 +135,7 @@ impl FanControl {
         if self.mode != mode {
             self.mode = mode;
             self.memory = None;
+            self.taking_over = true;
         }
     }
 
@@ -190,14 +194,17 @@ impl FanControl {
         let memory = match self.memory {
             Some(memory) if !coming_on => memory,
             _ => {
-                // With power begins a new history; after a change of mode the PID starts from what
-                // the fans do, so that the change is not heard.
-                let (start, integral) = if coming_on {
-                    (self.duty.max(self.settings.start_percent), 0.0)
-                } else {
+                // With power, and with the first temperature after none, begins a new history; after a
+                // change of mode the PID starts from what the fans do, so that the change is not heard.
+                let (start, integral) = if self.taking_over && !coming_on {
                     let rest = forward + proportional(celsius - self.settings.target_c);
                     (self.duty, self.duty.clamp(floor, 100.0) - rest)
+                } else if coming_on {
+                    (self.duty.max(self.settings.start_percent), 0.0)
+                } else {
+                    (self.duty, 0.0)
                 };
+                self.taking_over = false;
                 self.memory = Some(Memory {
                     at: now,
                     filtered: celsius,

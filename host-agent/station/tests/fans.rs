@@ -185,3 +185,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn fans_slow_down_when_a_cold_board_shows_its_temperature_at_last() {
+    // A chip's diode tells nothing before the chip has had power for a moment.
+    let mut fan = FanControl::new(settings(15.0), Mode::Auto);
+    let input = |temperature_c| FanInput {
+        temperature_c,
+        power_w: Some(15.0),
+        powered: true,
+    };
+    for second in 0..5 {
+        assert_eq!(fan.update(Duration::from_secs(second), input(None)), 100.0);
+    }
+    for second in 5..65 {
+        fan.update(Duration::from_secs(second), input(Some(37.0)));
+    }
+    assert!(fan.duty() < 45.0, "{}", fan.duty());
+}
