@@ -146,6 +146,12 @@ impl FanControl {
         }
     }
 
+    /// Somebody else, such as the guard, makes the fans run faster, at this duty, %: the way down
+    /// begins there.
+    pub fn follow(&mut self, duty: f64) {
+        self.duty = self.duty.max(duty.min(100.0));
+    }
+
     /// How fans are run.
     #[must_use]
     pub fn mode(&self) -> Mode {

@@ -39,6 +39,9 @@ impl Station {
             .fan_floor
             .get()
             .max(if self.off_failed || throttled { 100 } else { 0 });
+        if f64::from(floor) > wanted {
+            self.fan.follow(f64::from(floor));
+        }
         let duty = (wanted.round() as u8)
             .max(floor)
             .min(decision.fan_ceiling.get());
