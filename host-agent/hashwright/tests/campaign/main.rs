@@ -208,6 +208,7 @@ fn the_judges_see_what_nobody_could_prevent() {
     let oven = Mishap::Board(Fault::Ambient { celsius: 130.0 });
     let outcomes = crew::all(&[
         run("gamma", &[(oven, later(10))]),
+        run("gamma", &[(Mishap::HostHangs, later(10))]),
         run(
             "gamma",
             &[(Mishap::HostHangs, later(10)), (fans, later(20))],
@@ -226,10 +227,11 @@ fn the_judges_see_what_nobody_could_prevent() {
     };
     saw(0, |v| matches!(v, Violation::TooHot { .. }));
     saw(1, |v| matches!(v, Violation::OnAfterEnd));
-    saw(2, |v| matches!(v, Violation::NoConsent { .. }));
-    saw(3, |v| matches!(v, Violation::NoGrant { .. }));
+    saw(2, |v| matches!(v, Violation::TooHot { .. }));
+    saw(3, |v| matches!(v, Violation::NoConsent { .. }));
+    saw(4, |v| matches!(v, Violation::NoGrant { .. }));
     // With a guard on the controller the same fate harms nobody.
-    assert_eq!(outcomes[4].violations, []);
-    assert_eq!(outcomes[4].excused, []);
-    assert!(outcomes[4].off_after.is_some());
+    assert_eq!(outcomes[5].violations, []);
+    assert_eq!(outcomes[5].excused, []);
+    assert!(outcomes[5].off_after.is_some());
 }
