@@ -13,6 +13,12 @@ use crate::commands::unix_time;
 /// Entries kept; the oldest go first.
 pub const KEPT: usize = 512;
 
+/// Warnings and faults that take turns are one entry each: so many entries of the same boards are
+/// looked through for one of the last seconds.
+const TURNS: usize = 4;
+/// How long ago that may be, seconds.
+const TURN_S: f64 = 10.0;
+
 /// An entry of the list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -22,7 +28,7 @@ pub struct Entry {
     pub at_s: f64,
     /// Time of day, seconds since 1970.
     pub unix_s: u64,
-    /// How often it happened in a row, without anything else about these boards in between.
+    /// How often it happened in a row, without much else about these boards in between.
     pub count: u64,
     /// When it last happened, uptime in seconds.
     pub last_s: f64,
@@ -62,11 +68,20 @@ impl EventLog {
         let at_s = self.clock.now().as_secs_f64();
         // A list that a panic left behind is still a list.
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut newest_first = list.entries.iter_mut().rev();
-        let last = newest_first.find(|entry| entry.boards == boards);
-        if let Some(last) = last.filter(|last| last.notice == notice) {
-            last.count += 1;
-            last.last_s = at_s;
+        let turns = if notice.severity == Severity::Info {
+            1
+        } else {
+            TURNS
+        };
+        let newest_first = list.entries.iter_mut().rev();
+        let mut own = newest_first
+            .filter(|entry| entry.boards == boards)
+            .take(turns);
+        let again =
+            |entry: &Entry| entry.notice == notice && (turns == 1 || at_s - entry.last_s < TURN_S);
+        if let Some(entry) = own.find(|entry| again(entry)) {
+            entry.count += 1;
+            entry.last_s = at_s;
             return;
         }
         list.last += 1;
@@ -169,5 +184,19 @@ mod tests {
         assert_eq!(codes(&entries), ["a", "b", "c", "a"]);
         let counts: Vec<_> = entries.iter().map(|entry| entry.count).collect();
         assert_eq!(counts, [3, 3, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn faults_that_take_turns_do_not_push_out_the_rest() {
+        let log = EventLog::new(Clock::start());
+        let fault = |code: &str| Notice {
+            severity: Severity::Fault,
+            ..notice(code)
+        };
+        for _ in 0..KEPT {
+            log.note(&[0], fault("board"));
+            log.note(&[0], fault("chip"));
+        }
+        assert_eq!(codes(&log.after(0, 9)), ["board", "chip"]);
     }
 }

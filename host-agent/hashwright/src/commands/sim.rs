@@ -93,6 +93,15 @@ pub struct Args {
 ///
 /// A board that cannot be simulated, or a place that cannot be served at.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    if !(-20.0..=60.0).contains(&args.ambient) {
+        bail!(
+            "--ambient {}: the air can be simulated from -20 to 60 °C",
+            args.ambient
+        );
+    }
+    if !(0.0..=100.0).contains(&args.fan) {
+        bail!("--fan {}: a duty is 0 to 100 %", args.fan);
+    }
     let profile = Profile::resolve(&args.board)?;
     let sim = config::Sim {
         scale_bits: args.scale_bits.unwrap_or(profile.simulation.scale_bits),
