@@ -147,7 +147,7 @@ fn in_time(case: &Case, outcome: &Outcome) -> String {
 fn afterwards(outcome: &Outcome) -> String {
     let state = match outcome.last.as_str() {
         "mining" if outcome.clock_share < 0.97 => {
-            return format!("mines on, slower");
+            return "mines on, slower".to_owned();
         }
         "mining" if outcome.restarts > 0 => return "mines again".to_owned(),
         "mining" => return "mines on".to_owned(),
