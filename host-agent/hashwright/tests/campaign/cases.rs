@@ -18,6 +18,8 @@ const SILENCE: &[&str] = &[
     "regulator-stale",
     "device-absent",
 ];
+/// A sensor that stands still; one that another contradicts before that is long enough is implausible.
+const FROZEN: &[&str] = &["temperature-frozen", "temperature-implausible"];
 /// The longest reaction that the guard promises, the time that fans take to slow down, and a tick.
 pub const PROMPT: Duration = Duration::from_millis(6500);
 
@@ -135,7 +137,7 @@ fn while_mining(places: &Places) -> Vec<Case> {
         mining(Fault::ChipSlow { mv: 60.0, chip: 0 }),
         mining(Fault::DomainOpen { domain: 0 }),
         mining(Fault::SensorFrozen { sensor })
-            .named(&["temperature-frozen"])
+            .named(FROZEN)
             .watched(930),
         mining(Fault::SensorReads {
             celsius: -1.0,
@@ -151,7 +153,7 @@ fn while_mining(places: &Places) -> Vec<Case> {
             celsius: 40.0,
             sensor,
         })
-        .named(&["temperature-frozen"])
+        .named(FROZEN)
         .watched(930),
         mining(Fault::SensorOffset {
             kelvin: -15.0,
