@@ -1,0 +1,1 @@
+//! What a job pays, and to whom.
