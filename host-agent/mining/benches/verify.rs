@@ -26,6 +26,7 @@ fn source() -> WorkSource {
         extranonce2_len: 8,
         coinbase2: vec![4; 140],
         merkle_branch: vec![[5; 32]; 12],
+        fixed_root: None,
         version: 0x2000_0000,
         version_mask: 0x1fff_e000,
         nbits: 0x1705_ae3a,

@@ -27,12 +27,16 @@ pub struct Job {
     pub coinbase1: Vec<u8>,
     /// The upstream's part of the extranonce, 0 to 32 bytes.
     pub extranonce1: Vec<u8>,
-    /// Length of our part of the extranonce, 1 to 16 bytes.
+    /// Length of our part of the extranonce, 1 to 16 bytes; 0 beside a `fixed_root`.
     pub extranonce2_len: usize,
     /// Coinbase bytes behind extranonce2.
     pub coinbase2: Vec<u8>,
     /// Merkle branch, each hash in header byte order, leaf side first.
     pub merkle_branch: Vec<[u8; 32]>,
+    /// The merkle root in header byte order, where the upstream fixes it (standard channels of
+    /// Stratum V2). The parts of a coinbase above are then empty and `extranonce2_len` is 0:
+    /// only version, time and nonce are ours. `None` for all other jobs.
+    pub fixed_root: Option<[u8; 32]>,
     /// Block version as the upstream gave it. Bits in it are never cleared.
     pub version: u32,
     /// Version bits that upstream and agent agreed may be rolled; 0 if rolling is off. Only

@@ -16,6 +16,7 @@
 //! #     Job {
 //! #         session: 1, id: "1".into(), generation: 1, prev_hash: [1; 32], coinbase1: vec![2],
 //! #         extranonce1: vec![3], extranonce2_len: 4, coinbase2: vec![4], merkle_branch: vec![],
+//! #         fixed_root: None,
 //! #         version: 0x2000_0000, version_mask: 0x1fff_e000, nbits: 0x1705_ae3a, ntime: 1_700_000_000,
 //! #         target: Target::from_zero_bits(1), received: Duration::ZERO,
 //! #     }

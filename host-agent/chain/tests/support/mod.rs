@@ -225,6 +225,7 @@ pub fn job(number: u64, now: Duration) -> Job {
         extranonce2_len: 8,
         coinbase2: vec![3; 60],
         merkle_branch: vec![[4; 32], [5; 32]],
+        fixed_root: None,
         version: 0x2000_0000,
         version_mask: VERSION_MASK,
         nbits: 0x1705_ae3a,

@@ -70,6 +70,7 @@ impl JobBook {
             extranonce2_len: terms.extranonce.extranonce2_len,
             coinbase2: notify.coinbase2.clone(),
             merkle_branch: notify.merkle_branch.clone(),
+            fixed_root: None,
             version: notify.version,
             version_mask: terms.version_mask,
             nbits: notify.nbits,
