@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Runs the cases one after the other and prints a table. Started by scripts/e2e-core, which builds what this needs."""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+import cases
+from agent import Agent
+from processes import Failed, Process, end_with_parent
+
+TABLE = re.compile(r"(<!-- table: generated -->\n).*?(<!-- table: end -->)", re.DOTALL)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="scripts/e2e-core", description="Proves Hashwright with real servers.")
+    parser.add_argument("--agent", required=True)
+    parser.add_argument("--servers", required=True)
+    parser.add_argument("--cache", required=True)
+    parser.add_argument("--docs")
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("cases", nargs="*")
+    return parser.parse_args()
+
+
+def run(case, stage):
+    start = time.monotonic()
+    try:
+        figures, good = case["run"](stage), True
+    except Failed as failure:
+        figures, good = str(failure), False
+    except Exception as error:  # a case that breaks is a case that fails; the others still count
+        traceback.print_exc()
+        figures, good = f"{type(error).__name__}: {error}", False
+    seconds = time.monotonic() - start
+    print(f"{'ok    ' if good else 'FAILED'} {case['name']} ({seconds:.0f} s): {figures}", flush=True)
+    return {**case, "figures": figures, "good": good}
+
+
+def markdown(results):
+    rows = ["| case | servers | judged by | figures | |", "|---|---|---|---|---|"]
+    for each in results:
+        cells = [each["title"], each["servers"], each["judges"], each["figures"], "ok" if each["good"] else "**FAILED**"]
+        rows.append("| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def update(path, table):
+    with open(path) as file:
+        text = file.read()
+    new, count = TABLE.subn(lambda marks: f"{marks[1]}{table}\n{marks[2]}", text)
+    if count != 1:
+        sys.exit(f"{path} has no place for the table")
+    with open(path, "w") as file:
+        file.write(new)
+
+
+def main():
+    options = arguments()
+    end_with_parent(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    Agent.program = options.agent
+    programs = {name: os.path.join(options.servers, name) for name in ("bitcoin-node", "pool_sv2", "translator_sv2")}
+    known = [case["name"] for case in cases.CASES]
+    unknown = [name for name in options.cases if name not in known]
+    if unknown:
+        sys.exit(f"no such case: {' '.join(unknown)}; there are {' '.join(known)}")
+    chosen = [case for case in cases.CASES if not options.cases or case["name"] in options.cases]
+    # Short, because the path of a Unix socket must be.
+    folder = tempfile.mkdtemp(prefix="hw-e2e-", dir="/tmp")
+    results, keep = [], options.keep
+    try:
+        stage = cases.Stage(programs, options.cache, folder)
+        results = [run(case, stage) for case in chosen]
+    finally:
+        Process.kill_all()
+        keep = keep or not results or not all(each["good"] for each in results)
+        if keep:
+            print(f"logs of all programs are kept in {folder}", flush=True)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    table = markdown(results)
+    print(f"\n{table}", flush=True)
+    good = sum(each["good"] for each in results)
+    print(f"\n{good} of {len(results)} ok")
+    if options.docs:
+        update(options.docs, table)
+    sys.exit(0 if good == len(results) else 1)
+
+
+if __name__ == "__main__":
+    main()
