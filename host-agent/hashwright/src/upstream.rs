@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use mining::{Job, Share};
 use stratum::transport::{Channels, Connector};
-use stratum::v1::{Event, Session, Stats};
+use stratum::v1::Session;
+use stratum::{Event, Stats};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::warn;
@@ -104,12 +105,22 @@ async fn serve<C: Connector>(
     let (leave, left) = oneshot::channel::<()>();
     let mut leave = Some(leave);
     links.shares.send_replace(shares_in);
+    let jobs = links.jobs.clone();
     let channels = Channels {
         shares,
-        jobs: links.jobs.clone(),
-        events: events_in,
+        hashrate: watch::channel(0.0).1,
+        sink: Box::new(move |event: Event| {
+            match &event {
+                Event::Job(job) => drop(jobs.send_replace(Some(Arc::clone(job)))),
+                Event::NoJob => drop(jobs.send_replace(None)),
+                _ => {}
+            }
+            // Counters do not depend on events, so a slow reader loses nothing for good.
+            let _ = events_in.try_send(event);
+        }),
         stats: stats_in,
     };
+    let session = Box::new(session);
     let mut stop = links.stop.clone();
     let task = stratum::transport::run(session, connector, channels, epoch, async move {
         tokio::select! {
@@ -127,7 +138,7 @@ async fn serve<C: Connector>(
             session = &mut task => {
                 update(&mut status[index], &session.stats());
                 links.status.send_replace(status.to_vec());
-                return (session, problem);
+                return (*session, problem);
             }
             Some(event) = events.recv() => match event {
                 Event::Job(_) => fruitless = 0,

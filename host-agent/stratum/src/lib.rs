@@ -1,8 +1,9 @@
 //! Upstream sessions: where jobs come from and shares go to.
 //!
-//! [`v1::Session`] is Stratum V1 as a deterministic state machine: it has no sockets and reads
-//! no clock; bytes, shares and the time go in, messages, jobs and events come out.
-//! [`transport`] is the thin tokio task around it that moves bytes and time and decides nothing.
+//! A [`Session`] is the client side of one upstream as a deterministic state machine: it has no
+//! sockets and reads no clock; bytes, shares and the time go in, messages, jobs and events come
+//! out. [`v1`] is Stratum V1 as one. [`transport`] is the thin tokio task around a session that
+//! moves bytes and time and decides nothing.
 //!
 //! ```text
 //! pool ── bytes ──▶ Session ── Job ──▶ miner
@@ -13,12 +14,18 @@
 //! Not supported: TLS, Stratum V2 and getblocktemplate. [`PoolUrl`] recognises their URLs and
 //! says so.
 
+pub mod backoff;
 pub mod sequence;
+pub mod session;
 pub mod text;
 pub mod transport;
 pub mod url;
 pub mod v1;
 
 pub use sequence::Sequence;
+pub use session::{
+    Action, Block, BlockFate, Event, Latency, Opening, Reason, Receipt, Refusal, RejectCount,
+    RejectKind, Session, Stats,
+};
 pub use text::Secret;
 pub use url::{PoolUrl, UrlError};

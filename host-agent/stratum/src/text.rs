@@ -62,6 +62,29 @@ fn is_disturbing(c: char) -> bool {
         )
 }
 
+/// A moment as people write it, e.g. `2026-05-01 12:00:00 UTC`, from seconds since 1970.
+#[must_use]
+pub fn utc(unix_seconds: u64) -> String {
+    let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Year, month and day of a number of days since 1970, in the Gregorian calendar. Years begin in
+/// March here, so that the leap day is the last of its year.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // 1970-01-01 is so many days after 0000-03-01.
+    let days = days.saturating_add(719_468);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let year = era * 400 + year + u64::from(month >= 10);
+    (year, if month < 10 { month + 3 } else { month - 9 }, day)
+}
+
 /// Bytes from pairs of hexadecimal digits; `None` if anything else is in it.
 pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
     let (pairs, []) = digits.as_bytes().as_chunks::<2>() else {
@@ -110,6 +133,17 @@ mod tests {
         assert_eq!(presentable("a\u{2028}b\u{e0041}c\u{202e}d", 80), "a b c d");
         assert_eq!(presentable("abcdef", 3), "abc…");
         assert_eq!(presentable("abc", 3), "abc");
+    }
+
+    #[test]
+    fn moments_are_written_as_by_date() {
+        // Each as `date -u -d @SECONDS` has it.
+        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(utc(951_782_399), "2000-02-28 23:59:59 UTC");
+        assert_eq!(utc(951_782_400), "2000-02-29 00:00:00 UTC");
+        assert_eq!(utc(1_709_251_199), "2024-02-29 23:59:59 UTC");
+        assert_eq!(utc(1_798_761_599), "2026-12-31 23:59:59 UTC");
+        assert_eq!(utc(4_107_542_400), "2100-03-01 00:00:00 UTC");
     }
 
     #[test]

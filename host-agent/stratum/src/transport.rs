@@ -1,22 +1,23 @@
 //! The tokio task around a session: it opens connections, moves bytes and time, and decides
 //! nothing. A share that comes in is on the socket before anything else is looked at.
 
+use std::fmt;
 use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use mining::{Job, Share};
+use mining::Share;
 use rustix::net::sockopt;
+use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, trace, warn};
 
-use crate::v1::{Action, Event, Reason, Session, Stats};
+use crate::session::{Action, Event, Opening, Reason, Session, Stats};
 
 /// A byte stream to a pool.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -69,44 +70,64 @@ impl Connector for TcpConnector {
     }
 }
 
+/// Takes what a session tells.
+pub trait Sink: Send {
+    /// Called for every event, in order, in the session's own task as soon as it happens. It
+    /// must not block: shares wait for it.
+    fn event(&mut self, event: Event);
+}
+
+impl<F: FnMut(Event) + Send> Sink for F {
+    fn event(&mut self, event: Event) {
+        self(event);
+    }
+}
+
 /// The ends of a session that the rest of the program holds on to.
-#[derive(Debug)]
 pub struct Channels {
     /// Shares from the miner.
     pub shares: mpsc::Receiver<Share>,
-    /// The job to work on; `None` if there is none.
-    pub jobs: watch::Sender<Option<Arc<Job>>>,
-    /// What happens. A receiver that does not keep up loses events, never delays a share.
-    pub events: mpsc::Sender<Event>,
+    /// The rate that this upstream gets, hashes a second; 0 as long as it is not known.
+    pub hashrate: watch::Receiver<f64>,
+    /// Who hears what happens.
+    pub sink: Box<dyn Sink>,
     /// Counters, after every change.
     pub stats: watch::Sender<Stats>,
+}
+
+impl fmt::Debug for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channels").finish_non_exhaustive()
+    }
 }
 
 /// Runs a session until `stop` completes, and gives it back.
 ///
 /// `epoch` is the zero of the clock on which jobs carry their time of arrival; it must be
-/// the same for all tasks of the program. If all senders of shares are gone, the session
-/// goes on without.
-pub async fn run(
-    session: Session,
+/// the same for all tasks of the program. If all senders of shares or of the rate are gone, the
+/// session goes on without.
+pub async fn run<S: Session + ?Sized>(
+    session: Box<S>,
     connector: impl Connector,
     channels: Channels,
     epoch: Instant,
     stop: impl Future<Output = ()>,
-) -> Session {
+) -> Box<S> {
     let mut task = Task {
-        pool: session.config().url.to_string(),
+        pool: session.name(),
         session,
         connector: &connector,
         channels,
         epoch,
         miner_gone: false,
+        rate_gone: false,
         connecting: None,
         stream: None,
         writing: None,
         buffer: vec![0; READ_BUFFER].into_boxed_slice(),
     };
     tokio::pin!(stop);
+    task.tell_hashrate();
     task.session.start(task.now());
     loop {
         // A message goes out in the next step; counters wait for the round after it.
@@ -138,13 +159,14 @@ const READ_BUFFER: usize = 16 * 1024;
 
 type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
 
-struct Task<'a, C> {
+struct Task<'a, C, S: ?Sized> {
     pool: String,
-    session: Session,
+    session: Box<S>,
     connector: &'a C,
     channels: Channels,
     epoch: Instant,
     miner_gone: bool,
+    rate_gone: bool,
     connecting: Option<Connecting<'a>>,
     stream: Option<Open>,
     writing: Option<Writing>,
@@ -163,7 +185,7 @@ struct Writing {
     deadline: Instant,
 }
 
-impl<'a, C: Connector> Task<'a, C> {
+impl<'a, C: Connector, S: Session + ?Sized> Task<'a, C, S> {
     fn now(&self) -> Duration {
         Instant::now().saturating_duration_since(self.epoch)
     }
@@ -185,25 +207,17 @@ impl<'a, C: Connector> Task<'a, C> {
         }
         while let Some(event) = self.session.poll_event() {
             log(&self.pool, &event);
-            match &event {
-                Event::Job(job) => {
-                    self.channels.jobs.send_replace(Some(Arc::clone(job)));
-                }
-                Event::NoJob => {
-                    self.channels.jobs.send_replace(None);
-                }
-                _ => {}
-            }
-            // Counters do not depend on events, so a slow reader loses nothing for good.
-            if self.channels.events.try_send(event).is_err() {
-                trace!(pool = self.pool, "nobody took an event");
-            }
+            self.channels.sink.event(event);
         }
         if self.writing.is_none()
             && self.stream.is_some()
             && let Some(message) = self.session.poll_transmit()
         {
-            trace!(pool = self.pool, line = loggable(&message), "sent");
+            trace!(
+                pool = self.pool,
+                message = self.session.loggable(&message),
+                "sent"
+            );
             self.writing = Some(Writing {
                 message,
                 written: 0,
@@ -212,6 +226,15 @@ impl<'a, C: Connector> Task<'a, C> {
             return true;
         }
         false
+    }
+
+    /// Passes on the rate if it is known.
+    fn tell_hashrate(&mut self) {
+        let rate = *self.channels.hashrate.borrow_and_update();
+        if rate > 0.0 {
+            let now = self.now();
+            self.session.set_hashrate(now, rate);
+        }
     }
 
     /// Publishes the counters if they have changed.
@@ -253,6 +276,10 @@ impl<'a, C: Connector> Task<'a, C> {
                 }
                 None => self.miner_gone = true,
             },
+            changed = self.channels.hashrate.changed(), if !self.rate_gone => match changed {
+                Ok(()) => self.tell_hashrate(),
+                Err(_) => self.rate_gone = true,
+            },
             opened = opening(self.connecting.as_mut()) => self.opened(opened),
             read = read(reader, &mut self.buffer) => match read {
                 Ok(bytes) => {
@@ -273,11 +300,12 @@ impl<'a, C: Connector> Task<'a, C> {
     fn opened(&mut self, opened: io::Result<Box<dyn Stream>>) {
         self.connecting = None;
         let now = self.now();
+        let opened = opened.and_then(|stream| Ok((stream, opening_now()?)));
         match opened {
-            Ok(stream) => {
+            Ok((stream, opening)) => {
                 let (reader, writer) = tokio::io::split(stream);
                 self.stream = Some(Open { reader, writer });
-                self.session.connected(now);
+                self.session.connected(now, opening);
             }
             Err(error) => {
                 let reason = Reason::ConnectFailed(error.to_string());
@@ -358,14 +386,18 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// A line to the pool as logs may have it: authorize carries the password.
-fn loggable(message: &[u8]) -> String {
-    let text = String::from_utf8_lossy(message);
-    if text.contains("mining.authorize") {
-        "mining.authorize, with user and password".to_owned()
-    } else {
-        text.trim_end().to_owned()
+/// What a session cannot know of itself: the time of day, and what nobody can guess.
+fn opening_now() -> io::Result<Opening> {
+    let mut entropy = [0; 32];
+    let mut missing = entropy.as_mut_slice();
+    while !missing.is_empty() {
+        let got = getrandom(&mut *missing, GetRandomFlags::empty())?;
+        missing = missing.split_at_mut(got).1;
     }
+    Ok(Opening {
+        unix_time: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
+        entropy,
+    })
 }
 
 fn log(pool: &str, event: &Event) {
@@ -397,6 +429,13 @@ fn log(pool: &str, event: &Event) {
                 pool,
                 host, "the pool wants us to go to a foreign host; staying"
             );
+        }
+        Event::Warning(text) => warn!(pool, "{text}"),
+        Event::Block(block) => {
+            let mut hash = block.hash;
+            hash.reverse();
+            let hash = crate::text::to_hex(&hash);
+            info!(pool, height = block.height, hash, fate = ?block.fate, "block");
         }
         Event::Learnt(what) => info!(pool, what, "learnt about the pool"),
         Event::Disconnected {

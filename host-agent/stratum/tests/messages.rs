@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use stratum::v1::RejectKind;
+use stratum::RejectKind;
 use stratum::v1::answer::{Verdict, verdict};
 use stratum::v1::message::{
     Extranonce, Incoming, MessageError, Reconnect, RequestId, Response, parse, parse_configuration,

@@ -6,7 +6,8 @@ mod support;
 use std::time::Duration;
 
 use pool::{Difficulty, PoolConfig, PoolCore, PoolHandle, Quirk, Quirks, VardiffConfig, embed};
-use stratum::v1::{Event, RejectKind, Session, Stats, VersionBitsForm};
+use stratum::v1::{Session, VersionBitsForm};
+use stratum::{Event, RejectKind, Stats};
 use support::config;
 use support::rig::{Pipes, Rig};
 use tokio::sync::mpsc;
@@ -68,7 +69,7 @@ async fn mine(pool: PoolConfig, time: Duration) -> Outcome {
     let (session, events) = rig.stop().await;
     pool_task.abort();
     Outcome {
-        session,
+        session: *session,
         stats,
         events,
         hosts: pipes.hosts(),

@@ -8,8 +8,9 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use stratum::v1::Session;
 use stratum::v1::message::parse;
-use stratum::v1::{Action, Reason, Session};
+use stratum::{Action, Reason};
 use support::{NotifyParts, config, notify, session, share};
 
 /// JSON of moderate depth, with the words of Stratum in it.
@@ -184,7 +185,7 @@ impl Shell {
             serde_json::from_slice::<Value>(&line).expect("proper JSON");
         }
         while let Some(event) = self.session.poll_event() {
-            if let stratum::v1::Event::Job(job) = event {
+            if let stratum::Event::Job(job) = event {
                 assert!(job.generation >= self.generation && job.generation > 0);
                 assert!((1..=16).contains(&job.extranonce2_len));
                 assert!(job.received <= self.now);

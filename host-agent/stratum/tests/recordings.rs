@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use stratum::Secret;
 use stratum::v1::answer::{Verdict, verdict};
 use stratum::v1::message::{Incoming, parse};
-use stratum::v1::{Config, Event, Reason, RejectKind, VersionBitsForm};
+use stratum::v1::{Config, VersionBitsForm};
+use stratum::{Event, Reason, RejectKind};
 use support::{MASK, Table, block_hash, s, session, unhex};
 
 use RejectKind::{

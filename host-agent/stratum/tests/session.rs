@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use stratum::v1::{Action, Event, Reason, Refusal, RejectKind, VersionBitsForm};
+use stratum::v1::VersionBitsForm;
+use stratum::{Action, Event, Reason, Refusal, RejectKind};
 use support::*;
 
 fn only_share_fields(table: &Table) -> Vec<String> {

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stratum::Event;
 use stratum::transport::{Stream, TcpConnector};
-use stratum::v1::Event;
 use support::rig::{Pipes, Rig};
 use support::{NotifyParts, config, notify, share};
 use tokio::io::{

@@ -1,7 +1,7 @@
 //! The sixth parameter of a submit, and finding out which form of it the pool takes.
 
-use super::answer::RejectKind;
 use super::memory::VersionBitsForm;
+use crate::session::RejectKind;
 
 /// The version bits of a share as the pool wants them.
 pub(crate) fn version_bits(form: VersionBitsForm, job: u32, share: u32, mask: u32) -> u32 {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::notify::Notify;
+use crate::session::Reason;
 use crate::text::{from_hex, presentable, u32_from_hex};
 
 /// A line from the pool.
@@ -109,6 +110,12 @@ pub const MIN_DIFFICULTY: f64 = 1e-15;
 const MAX_MESSAGE: usize = 300;
 /// Longest session id that is sent back, bytes.
 const MAX_SESSION_ID: usize = 256;
+
+impl From<MessageError> for Reason {
+    fn from(error: MessageError) -> Self {
+        Self::Protocol(error.to_string())
+    }
+}
 
 impl MessageError {
     pub(crate) fn wrong(what: &'static str, found: &Value, expected: &'static str) -> Self {

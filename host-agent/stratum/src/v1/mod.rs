@@ -9,10 +9,8 @@ pub mod answer;
 pub mod message;
 pub mod notify;
 
-mod backoff;
 mod bits;
 mod config;
-mod event;
 mod jobs;
 mod lines;
 mod memory;
@@ -20,11 +18,7 @@ mod redirect;
 mod request;
 mod session;
 mod shares;
-mod stats;
 
-pub use answer::RejectKind;
 pub use config::{Config, ConfigError, DEFAULT_AGENT, DEFAULT_VERSION_MASK, Timeouts};
-pub use event::{Action, Event, Reason, Receipt, Refusal};
 pub use memory::{PoolMemory, VersionBitsForm};
 pub use session::Session;
-pub use stats::{Latency, RejectCount, Stats};

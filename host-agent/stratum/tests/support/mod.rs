@@ -10,8 +10,8 @@ use std::time::Duration;
 use mining::{Job, Share};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use stratum::v1::{Action, Config, Event, Session};
-use stratum::{Secret, Sequence};
+use stratum::v1::{Config, Session};
+use stratum::{Action, Event, Secret, Sequence};
 
 pub const MASK: u32 = 0x1fff_e000;
 
@@ -111,7 +111,7 @@ impl Table {
         self.drain();
     }
 
-    pub fn submit(&mut self, share: Share) -> Result<(), stratum::v1::Refusal> {
+    pub fn submit(&mut self, share: Share) -> Result<(), stratum::Refusal> {
         let result = self.session.submit(self.now, share);
         self.drain();
         result
@@ -140,7 +140,7 @@ impl Table {
     }
 
     pub fn hang_up(&mut self) {
-        let reason = stratum::v1::Reason::PeerClosed;
+        let reason = stratum::Reason::PeerClosed;
         self.session.disconnected(self.now, reason);
         self.drain();
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use mining::{Job, Partition, Share, WorkSource};
 use stratum::transport::{Channels, Connector, Stream, run};
-use stratum::v1::{Config, Event, Session, Stats};
+use stratum::v1::{Config, Session};
+use stratum::{Event, Stats};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -62,28 +63,38 @@ impl Connector for Pipes {
 pub struct Rig {
     pub shares: mpsc::Sender<Share>,
     pub jobs: watch::Receiver<Option<Arc<Job>>>,
-    pub events: mpsc::Receiver<Event>,
+    pub events: mpsc::UnboundedReceiver<Event>,
     pub stats: watch::Receiver<Stats>,
     pub epoch: Instant,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Session>,
+    task: JoinHandle<Box<Session>>,
 }
 
 impl Rig {
     pub fn start(config: Config, connector: impl Connector + 'static) -> Self {
         let (shares, shares_in) = mpsc::channel(64);
         let (jobs_out, jobs) = watch::channel(None);
-        let (events_out, events) = mpsc::channel(4096);
+        let (events_out, events) = mpsc::unbounded_channel();
         let (stats_out, stats) = watch::channel(Stats::default());
         let (stop, stopped) = oneshot::channel::<()>();
         let epoch = Instant::now();
+        let sink = move |event: Event| {
+            match &event {
+                Event::Job(job) => drop(jobs_out.send_replace(Some(Arc::clone(job)))),
+                Event::NoJob => drop(jobs_out.send_replace(None)),
+                _ => {}
+            }
+            // The test may have stopped listening.
+            let _ = events_out.send(event);
+        };
         let channels = Channels {
             shares: shares_in,
-            jobs: jobs_out,
-            events: events_out,
+            hashrate: watch::channel(0.0).1,
+            sink: Box::new(sink),
             stats: stats_out,
         };
-        let task = tokio::spawn(run(session(config), connector, channels, epoch, async {
+        let session = Box::new(session(config));
+        let task = tokio::spawn(run(session, connector, channels, epoch, async {
             let _ = stopped.await;
         }));
         Self {
@@ -112,7 +123,7 @@ impl Rig {
         job.unwrap().clone().unwrap()
     }
 
-    pub async fn stop(self) -> (Session, Vec<Event>) {
+    pub async fn stop(self) -> (Box<Session>, Vec<Event>) {
         let _ = self.stop.send(());
         let session = self.task.await.unwrap();
         let mut events = self.events;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Session;
 use super::connection::{Connection, Link};
-use crate::v1::event::{Event, Reason, Refusal};
+use crate::session::{Event, Reason, Refusal};
 use crate::v1::request::Request;
 
 /// How many times the usual silence a pool may keep that sends jobs with new blocks only, as
@@ -94,11 +94,14 @@ impl Session {
         let timeouts = &self.config.timeouts;
         let shaken = connection.since.saturating_add(timeouts.handshake);
         let Some(subscribed_at) = connection.subscribed_at else {
-            return Some((shaken, Some(Reason::NoAnswer("subscribe"))));
+            return Some((shaken, Some(Reason::NoAnswer("mining.subscribe"))));
         };
         let authorize = connection.is_open(Request::Authorize).then(|| {
             let mining = connection.first_job_at.is_some();
-            (shaken, (!mining).then_some(Reason::NoAnswer("authorize")))
+            (
+                shaken,
+                (!mining).then_some(Reason::NoAnswer("mining.authorize")),
+            )
         });
         let silence = match connection.last_job_at {
             None => (

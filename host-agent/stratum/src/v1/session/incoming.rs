@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::connection::Link;
 use super::{Identity, LONGEST_REDIRECT_WAIT, MAX_TRANSMITS, Session};
-use crate::v1::answer::{self, RejectKind, Verdict};
-use crate::v1::event::{Action, Event, Reason, Receipt};
+use crate::session::{Action, Event, Reason, Receipt, RejectKind};
+use crate::v1::answer::{self, Verdict};
 use crate::v1::jobs::Terms;
 use crate::v1::message::{
     self, Extranonce, Incoming, Reconnect, RequestId, Response, Subscription,
@@ -62,7 +62,7 @@ impl Session {
             Some(Request::Subscribe) => match answer::outcome(response) {
                 Ok(result) => match message::parse_subscription(result) {
                     Ok(subscription) => self.on_subscription(subscription),
-                    Err(error) => self.close(Reason::Protocol(error)),
+                    Err(error) => self.close(error.into()),
                 },
                 Err(text) => self.close(Reason::SubscribeRefused(text)),
             },
@@ -289,7 +289,7 @@ impl Session {
         if let Link::Up(connection) = &mut self.link {
             connection.accepted_at = Some(self.now);
         }
-        self.counters.accepted(receipt.difficulty);
+        self.counters.accepted(self.now, &receipt);
         self.tell(Event::ShareAccepted(receipt));
     }
 

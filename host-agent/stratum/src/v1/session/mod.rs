@@ -6,23 +6,23 @@ mod deadlines;
 mod handshake;
 mod incoming;
 mod sending;
+mod shape;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
 use self::connection::{Connection, Endpoint, Link};
-use super::backoff::Backoff;
 use super::bits::FormWatch;
 use super::config::{Config, ConfigError};
-use super::event::{Action, Event, Reason, Refusal};
 use super::jobs::JobBook;
 use super::lines::MAX_LINE;
 use super::memory::PoolMemory;
 use super::message::{self, Extranonce};
 use super::shares::{ShareDesk, Ticket};
-use super::stats::{Counters, Stats};
+use crate::backoff::Backoff;
 use crate::sequence::Sequence;
+use crate::session::{Action, Counters, Event, Reason, Refusal, Stats};
 
 /// A session with one pool: connects, subscribes, takes jobs, sends shares, reconnects.
 ///
@@ -182,7 +182,7 @@ impl Session {
                 Some(Ok(line)) if line.trim_ascii().is_empty() => {}
                 Some(Ok(line)) => match message::parse(&line) {
                     Ok(incoming) => self.handle_message(incoming),
-                    Err(error) => self.close(Reason::Protocol(error)),
+                    Err(error) => self.close(error.into()),
                 },
                 Some(Err(_)) => self.close(Reason::LineTooLong(MAX_LINE)),
             }

@@ -7,8 +7,8 @@ use mining::{Share, Target};
 
 use super::connection::Link;
 use super::{MAX_TRANSMITS, Session};
+use crate::session::{Event, Refusal};
 use crate::v1::bits::version_bits;
-use crate::v1::event::{Event, Refusal};
 use crate::v1::request;
 use crate::v1::shares::{Sent, Ticket};
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::answer::RejectKind;
+use super::{Receipt, RejectKind};
 
 /// Where a session stands, and what it has counted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,14 +32,22 @@ pub struct Stats {
     pub accepted: u64,
     /// Sum of the difficulties of accepted shares.
     pub accepted_difficulty: f64,
+    /// When the last accepted share was found to be accepted, on the session's clock.
+    pub last_share: Option<Duration>,
+    /// Difficulty of the best hash among accepted shares, 0 before the first.
+    pub best_difficulty: f64,
     /// Shares rejected.
     pub rejected: u64,
+    /// Those of them whose job was out of date or unknown.
+    pub stale: u64,
     /// Rejects by kind, only kinds that occurred.
     pub rejects: Vec<RejectCount>,
     /// Shares sent that were never answered.
     pub unconfirmed: u64,
     /// Shares that were not sent.
     pub dropped: u64,
+    /// Blocks that the upstream is known to have taken; only solo sessions know.
+    pub blocks: u64,
     /// Times from submit to answer of the last shares; `None` before the first answer.
     pub latency: Option<Latency>,
     /// Methods of the pool that we do not know, and answers to nothing.
@@ -73,21 +81,28 @@ pub struct Latency {
 /// Answer times that are kept.
 const LATENCIES: usize = 256;
 
-/// The counters behind [`Stats`].
+/// The counters behind [`Stats`], for those who write sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) stats: Stats,
+pub struct Counters {
+    /// What was counted; the session fills in what is not a matter of counting.
+    pub stats: Stats,
     latencies: VecDeque<Duration>,
 }
 
 impl Counters {
-    pub(crate) fn accepted(&mut self, difficulty: f64) {
-        self.stats.accepted += 1;
-        self.stats.accepted_difficulty += difficulty;
+    /// Counts an accepted share.
+    pub fn accepted(&mut self, now: Duration, receipt: &Receipt) {
+        let stats = &mut self.stats;
+        stats.accepted += 1;
+        stats.accepted_difficulty += receipt.difficulty;
+        stats.last_share = Some(now);
+        stats.best_difficulty = stats.best_difficulty.max(receipt.share.difficulty());
     }
 
-    pub(crate) fn rejected(&mut self, kind: RejectKind, text: &str) {
+    /// Counts a rejected share; `text` is the pool's own.
+    pub fn rejected(&mut self, kind: RejectKind, text: &str) {
         self.stats.rejected += 1;
+        self.stats.stale += u64::from(kind == RejectKind::Stale);
         let rejects = &mut self.stats.rejects;
         match rejects.iter_mut().find(|reject| reject.kind == kind) {
             Some(reject) => {
@@ -102,14 +117,17 @@ impl Counters {
         }
     }
 
-    pub(crate) fn answered_after(&mut self, latency: Duration) {
+    /// Notes the time from a submit to its answer.
+    pub fn answered_after(&mut self, latency: Duration) {
         if self.latencies.len() == LATENCIES {
             self.latencies.pop_front();
         }
         self.latencies.push_back(latency);
     }
 
-    pub(crate) fn latency(&self) -> Option<Latency> {
+    /// How long answers took lately; `None` before the first.
+    #[must_use]
+    pub fn latency(&self) -> Option<Latency> {
         let mut sorted: Vec<Duration> = self.latencies.iter().copied().collect();
         sorted.sort_unstable();
         let last = sorted.len().checked_sub(1)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Doubles the wait with every failure.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     shortest: Duration,
     longest: Duration,
     failures: u32,
@@ -13,7 +13,10 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    pub(crate) fn new(shortest: Duration, longest: Duration, seed: u64) -> Self {
+    /// Waits from `shortest` to `longest`; `seed` is for the jitter and should differ between
+    /// miners.
+    #[must_use]
+    pub fn new(shortest: Duration, longest: Duration, seed: u64) -> Self {
         Self {
             shortest,
             longest: longest.max(shortest),
@@ -23,7 +26,7 @@ impl Backoff {
     }
 
     /// The wait after one more failure: between half and all of `shortest · 2^failures`.
-    pub(crate) fn next(&mut self) -> Duration {
+    pub fn next(&mut self) -> Duration {
         let doubled = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         let full = self.shortest.saturating_mul(doubled).min(self.longest);
         self.failures = (self.failures + 1).min(31);
@@ -31,7 +34,7 @@ impl Backoff {
     }
 
     /// The connection proved good: the next wait is a short one again.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }
