@@ -17,6 +17,7 @@
 pub mod backoff;
 pub mod sequence;
 pub mod session;
+pub mod strategy;
 pub mod text;
 pub mod transport;
 pub mod url;
