@@ -34,6 +34,7 @@ mod report;
 mod server;
 mod session;
 mod share;
+mod switches;
 mod target;
 mod template;
 mod vardiff;
@@ -44,12 +45,13 @@ pub use config::{ConfigError, PoolConfig};
 pub use engine::{ConnectError, PoolCore};
 pub use event::{CloseReason, ConnectionId, ConnectionInfo, Event, PoolStats, RejectCounts};
 pub use hash::BlockHash;
-pub use quirks::{Argument, Group, Quirk, QuirkError, Quirks, help_table};
-pub use server::{Driver, PoolHandle, embed, serve};
+pub use quirks::{Group, Quirk, Quirks, help_table};
+pub use server::{Driver, PoolHandle, Served, embed, serve};
 pub use share::{
     Reject, RejectedShare, Share, ShareRules, ShareTerms, Submit, VersionForm, check_share,
     rebuild_share,
 };
+pub use switches::{Argument, QuirkError, Switch, Switches};
 pub use target::{BadDifficulty, Difficulty, Target, share_difficulty};
 pub use template::{JobTemplate, NotifyError};
 pub use vardiff::{Vardiff, VardiffConfig};

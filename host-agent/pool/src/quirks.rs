@@ -3,8 +3,7 @@
 //! The sources of the friendly ones are recorded sessions with ckpool, public-pool, the SRI translator
 //! and hydrapool.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
+use crate::switches::{self, Switches, switches};
 
 /// What a switch is about. Of the groups marked exclusive only one switch can be on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,55 +34,10 @@ impl Group {
     }
 }
 
-/// The number that a switch takes, as in `name=number`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Argument {
-    /// What it counts, for help texts.
-    pub what: &'static str,
-    /// Used when the number is left out.
-    pub default: u32,
-}
+/// The switches that are on, with their numbers. Text form: `name,name=number,...`.
+pub type Quirks = Switches<Quirk>;
 
-macro_rules! quirks {
-    ($($variant:ident $name:literal $group:ident $(($what:literal $default:literal))? $about:literal)*) => {
-        /// One switch.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Quirk {
-            $(#[doc = $about] $variant,)*
-        }
-
-        impl Quirk {
-            /// Every switch, in the order of the help table.
-            pub const ALL: &'static [Quirk] = &[$(Quirk::$variant,)*];
-
-            /// The name on the command line.
-            pub fn name(self) -> &'static str {
-                match self { $(Quirk::$variant => $name,)* }
-            }
-
-            /// What the switch does, one sentence.
-            pub fn about(self) -> &'static str {
-                match self { $(Quirk::$variant => $about,)* }
-            }
-
-            /// What it is about.
-            pub fn group(self) -> Group {
-                match self { $(Quirk::$variant => Group::$group,)* }
-            }
-
-            /// The number that it takes, if any.
-            pub fn argument(self) -> Option<Argument> {
-                match self {
-                    $(Quirk::$variant => {
-                        [$(Argument { what: $what, default: $default })?].first().copied()
-                    })*
-                }
-            }
-        }
-    };
-}
-
-quirks! {
+switches! {
     AnswerNull "answer-null" Answer "Refusals: result null, error [code, text, null] (SRI)."
     AnswerNullText "answer-null-text" Answer "Refusals: result null, error [code, text, \"\"] (public-pool)."
     AnswerErrorText "answer-error-text" Answer "Refusals: result false, error \"text\" (old ckpool)."
@@ -165,144 +119,7 @@ quirks! {
 
 /// The table of all switches as text: name, argument and description, one a line.
 pub fn help_table() -> String {
-    let mut table = String::new();
-    for quirk in Quirk::ALL {
-        let name = match quirk.argument() {
-            None => quirk.name().to_owned(),
-            Some(argument) => format!("{}[={}]", quirk.name(), argument.default),
-        };
-        let unit = quirk
-            .argument()
-            .map(|argument| format!(" Number: {}.", argument.what))
-            .unwrap_or_default();
-        table.push_str(&format!("{name:<28} {}{unit}\n", quirk.about()));
-    }
-    table
-}
-
-/// Why a list of switches is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QuirkError {
-    /// No switch has this name.
-    #[error("there is no quirk {0:?}; the nearest is {1:?}")]
-    Unknown(String, &'static str),
-    /// The number is missing where none is taken, or not a number.
-    #[error("{0:?} is not a number for the quirk {1:?}")]
-    BadArgument(String, &'static str),
-    /// Two switches that cannot both be on.
-    #[error("the quirks {0:?} and {1:?} exclude each other")]
-    Exclusive(&'static str, &'static str),
-}
-
-/// The switches that are on, with their numbers. Text form: `name,name=number,...`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Quirks {
-    on: BTreeMap<Quirk, u32>,
-}
-
-impl Quirks {
-    /// No switch on: the pool behaves well.
-    pub fn none() -> Quirks {
-        Quirks::default()
-    }
-
-    /// Switches one on with its default number.
-    ///
-    /// # Errors
-    /// [`QuirkError::Exclusive`] if one of the same exclusive group is on already.
-    pub fn with(self, quirk: Quirk) -> Result<Quirks, QuirkError> {
-        let default = quirk.argument().map_or(0, |argument| argument.default);
-        self.with_number(quirk, default)
-    }
-
-    /// Switches one on with the number given.
-    ///
-    /// # Errors
-    /// [`QuirkError::Exclusive`] if one of the same exclusive group is on already.
-    pub fn with_number(mut self, quirk: Quirk, number: u32) -> Result<Quirks, QuirkError> {
-        let group = quirk.group();
-        let clash = self
-            .on
-            .keys()
-            .find(|other| **other != quirk && other.group() == group && group.is_exclusive());
-        if let Some(other) = clash {
-            return Err(QuirkError::Exclusive(other.name(), quirk.name()));
-        }
-        self.on.insert(quirk, number);
-        Ok(self)
-    }
-
-    /// Whether it is on.
-    pub fn has(&self, quirk: Quirk) -> bool {
-        self.on.contains_key(&quirk)
-    }
-
-    /// Its number, if it is on.
-    pub fn number(&self, quirk: Quirk) -> Option<u32> {
-        self.on.get(&quirk).copied()
-    }
-
-    /// The switches that are on, in table order.
-    pub fn iter(&self) -> impl Iterator<Item = Quirk> + '_ {
-        self.on.keys().copied()
-    }
-}
-
-impl FromStr for Quirks {
-    type Err = QuirkError;
-
-    fn from_str(text: &str) -> Result<Quirks, QuirkError> {
-        let items = text.split(',').map(str::trim);
-        items
-            .filter(|item| !item.is_empty())
-            .try_fold(Quirks::none(), |quirks, item| {
-                let (name, number) = match item.split_once('=') {
-                    Some((name, number)) => (name.trim(), Some(number.trim())),
-                    None => (item, None),
-                };
-                let quirk = Quirk::from_str(name)?;
-                match number {
-                    None => quirks.with(quirk),
-                    Some(number) => {
-                        let bad = || QuirkError::BadArgument(number.to_owned(), quirk.name());
-                        quirk.argument().ok_or_else(bad)?;
-                        quirks.with_number(quirk, number.parse().map_err(|_| bad())?)
-                    }
-                }
-            })
-    }
-}
-
-impl std::fmt::Display for Quirks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, (quirk, number)) in self.on.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(f, "{comma}{}", quirk.name())?;
-            if quirk.argument().is_some() {
-                write!(f, "={number}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for Quirk {
-    type Err = QuirkError;
-
-    fn from_str(name: &str) -> Result<Quirk, QuirkError> {
-        let known = Quirk::ALL.iter().find(|quirk| quirk.name() == name);
-        known.copied().ok_or_else(|| {
-            let nearest = Quirk::ALL
-                .iter()
-                .max_by_key(|quirk| common_prefix(quirk.name(), name));
-            let nearest = nearest.map_or("", |quirk| quirk.name());
-            QuirkError::Unknown(name.chars().take(64).collect(), nearest)
-        })
-    }
-}
-
-fn common_prefix(a: &str, b: &str) -> usize {
-    a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
+    switches::help_table::<Quirk>()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! The tokio shell around [`PoolCore`]: a task that owns the core, and for each connection one that
+//! The tokio shell around a pool's core: a task that owns the core, and for each connection one that
 //! reads and one that writes. They only move bytes and time. All channels are bounded: a miner that
 //! does not read its messages is hung up on, one that writes too fast waits.
 
-use crate::engine::PoolCore;
-use crate::event::{ConnectionId, ConnectionInfo, Event, PoolStats};
+use crate::engine::{ConnectError, PoolCore};
+use crate::event::{CloseReason, ConnectionId, ConnectionInfo, Event, PoolStats};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -27,33 +27,79 @@ const READ_BUFFER: usize = 4096;
 /// Pause after a failed accept, which mostly means that file descriptors ran out.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
+/// What a core is to the tasks that serve it: no sockets, no clock, everything by polling. Its times
+/// count from the start of [`Driver::run`].
+pub trait Served: Send + 'static {
+    /// What it tells its owner.
+    type Event: Send + 'static;
+    /// Why it hangs up on somebody.
+    type CloseReason: std::fmt::Display;
+    /// Why it does not take a connection.
+    type ConnectError: std::fmt::Display;
+
+    /// Takes a connection of a new name.
+    ///
+    /// # Errors
+    /// The connection is to be closed then.
+    fn connect(
+        &mut self,
+        now: Duration,
+        connection: ConnectionId,
+    ) -> Result<(), Self::ConnectError>;
+    /// Bytes from a connection, cut anywhere.
+    fn handle_bytes(&mut self, now: Duration, connection: ConnectionId, bytes: &[u8]);
+    /// The connection is gone.
+    fn disconnect(&mut self, now: Duration, connection: ConnectionId);
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Duration);
+    /// When to call [`Served::handle_timeout`] at the latest.
+    fn poll_timeout(&self) -> Option<Duration>;
+    /// The next packet to write.
+    fn poll_transmit(&mut self) -> Option<(ConnectionId, Vec<u8>)>;
+    /// The next connection to hang up on, after all that was to be sent to it.
+    fn poll_close(&mut self) -> Option<(ConnectionId, Self::CloseReason)>;
+    /// The next thing that happened.
+    fn poll_event(&mut self) -> Option<Self::Event>;
+    /// Counters since the start.
+    fn stats(&self) -> PoolStats;
+}
+
 /// Something to be done with the core by its own task.
-type Call = Box<dyn FnOnce(&mut PoolCore, Duration) + Send>;
+type Call<C> = Box<dyn FnOnce(&mut C, Duration) + Send>;
 
 /// Packets to be written one by one, in this order.
 type Batch = Vec<Vec<u8>>;
 
-enum Input {
+enum Input<C> {
     Connect(ConnectionId, mpsc::Sender<Batch>),
     Bytes(ConnectionId, Vec<u8>),
     Gone(ConnectionId),
-    Call(Call),
+    Call(Call<C>),
 }
 
 /// A way to the running pool: attaches connections, asks and commands. Clones are cheap.
-#[derive(Clone)]
-pub struct PoolHandle {
-    inputs: mpsc::Sender<Input>,
+pub struct PoolHandle<C = PoolCore> {
+    inputs: mpsc::Sender<Input<C>>,
     next_id: Arc<AtomicU64>,
     stats: watch::Receiver<PoolStats>,
 }
 
+impl<C> Clone for PoolHandle<C> {
+    fn clone(&self) -> PoolHandle<C> {
+        PoolHandle {
+            inputs: self.inputs.clone(),
+            next_id: self.next_id.clone(),
+            stats: self.stats.clone(),
+        }
+    }
+}
+
 /// The task that owns the core; it does nothing until [`Driver::run`] is awaited or spawned.
 #[must_use = "the pool does nothing until its driver runs"]
-pub struct Driver {
-    core: PoolCore,
-    inputs: mpsc::Receiver<Input>,
-    events: mpsc::Sender<Event>,
+pub struct Driver<C: Served = PoolCore> {
+    core: C,
+    inputs: mpsc::Receiver<Input<C>>,
+    events: mpsc::Sender<C::Event>,
     stats: watch::Sender<PoolStats>,
     writers: BTreeMap<ConnectionId, mpsc::Sender<Batch>>,
     events_lost: u64,
@@ -61,7 +107,7 @@ pub struct Driver {
 
 /// Splits a core into a handle and the driver to be spawned. Events go to `events`; those that do not
 /// fit are dropped and counted in [`PoolStats::events_lost`].
-pub fn embed(core: PoolCore, events: mpsc::Sender<Event>) -> (PoolHandle, Driver) {
+pub fn embed<C: Served>(core: C, events: mpsc::Sender<C::Event>) -> (PoolHandle<C>, Driver<C>) {
     let (sender, inputs) = mpsc::channel(INPUT_QUEUE);
     let (stats, stats_seen) = watch::channel(core.stats());
     let handle = PoolHandle {
@@ -81,10 +127,10 @@ pub fn embed(core: PoolCore, events: mpsc::Sender<Event>) -> (PoolHandle, Driver
 }
 
 /// Serves a listener until `stop` is done, and returns the final counters.
-pub async fn serve(
+pub async fn serve<C: Served>(
     listener: TcpListener,
-    core: PoolCore,
-    events: mpsc::Sender<Event>,
+    core: C,
+    events: mpsc::Sender<C::Event>,
     stop: impl Future<Output = ()> + Send,
 ) -> PoolStats {
     let (handle, driver) = embed(core, events);
@@ -94,7 +140,7 @@ pub async fn serve(
     stats
 }
 
-impl PoolHandle {
+impl<C: Served> PoolHandle<C> {
     /// Takes a connection of any kind: a socket, or one end of an in-memory pipe. Spawns the tasks that
     /// move its bytes and returns at once. The connection is closed if the pool is full or has stopped.
     /// Like all that spawns tasks it has to be called within a tokio runtime.
@@ -108,7 +154,7 @@ impl PoolHandle {
     }
 
     /// Accepts connections from a listener for ever; to be spawned, and aborted to end it.
-    pub fn listen(&self, listener: TcpListener) -> impl Future<Output = ()> + Send + use<> {
+    pub fn listen(&self, listener: TcpListener) -> impl Future<Output = ()> + Send + use<C> {
         let handle = self.clone();
         async move {
             loop {
@@ -140,17 +186,10 @@ impl PoolHandle {
         self.stats.clone()
     }
 
-    /// The connections as they stand; empty if the pool has stopped.
-    pub async fn connections(&self) -> Vec<ConnectionInfo> {
-        self.call(|core, _| core.connections())
-            .await
-            .unwrap_or_default()
-    }
-
     /// Runs a function on the core, with its present time; `None` if the pool has stopped.
     pub async fn call<T: Send + 'static>(
         &self,
-        function: impl FnOnce(&mut PoolCore, Duration) -> T + Send + 'static,
+        function: impl FnOnce(&mut C, Duration) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, result) = oneshot::channel();
         let call = Input::Call(Box::new(move |core, now| {
@@ -162,7 +201,16 @@ impl PoolHandle {
     }
 }
 
-impl Driver {
+impl PoolHandle {
+    /// The connections as they stand; empty if the pool has stopped.
+    pub async fn connections(&self) -> Vec<ConnectionInfo> {
+        self.call(|core, _| core.connections())
+            .await
+            .unwrap_or_default()
+    }
+}
+
+impl<C: Served> Driver<C> {
     /// Runs the pool until `stop` is done, and returns the final counters. Its clock starts now.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> PoolStats {
         let start = Instant::now();
@@ -193,7 +241,7 @@ impl Driver {
         self.stats()
     }
 
-    fn take(&mut self, now: Duration, input: Input) {
+    fn take(&mut self, now: Duration, input: Input<C>) {
         match input {
             Input::Connect(id, writer) => match self.core.connect(now, id) {
                 Ok(()) => {
@@ -249,10 +297,10 @@ impl Driver {
 }
 
 /// Moves one connection's bytes until either side ends it.
-async fn carry(
+async fn carry<C>(
     id: ConnectionId,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin,
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Input<C>>,
 ) {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let (packets, mut outgoing) = mpsc::channel::<Batch>(WRITE_QUEUE);
@@ -301,6 +349,48 @@ async fn write_packet(writer: &mut (impl AsyncWrite + Unpin), packet: &[u8]) -> 
     timeout(WRITE_TIMEOUT, write)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+impl Served for PoolCore {
+    type Event = Event;
+    type CloseReason = CloseReason;
+    type ConnectError = ConnectError;
+
+    fn connect(&mut self, now: Duration, connection: ConnectionId) -> Result<(), ConnectError> {
+        PoolCore::connect(self, now, connection)
+    }
+
+    fn handle_bytes(&mut self, now: Duration, connection: ConnectionId, bytes: &[u8]) {
+        PoolCore::handle_bytes(self, now, connection, bytes);
+    }
+
+    fn disconnect(&mut self, now: Duration, connection: ConnectionId) {
+        PoolCore::disconnect(self, now, connection);
+    }
+
+    fn handle_timeout(&mut self, now: Duration) {
+        PoolCore::handle_timeout(self, now);
+    }
+
+    fn poll_timeout(&self) -> Option<Duration> {
+        PoolCore::poll_timeout(self)
+    }
+
+    fn poll_transmit(&mut self) -> Option<(ConnectionId, Vec<u8>)> {
+        PoolCore::poll_transmit(self)
+    }
+
+    fn poll_close(&mut self) -> Option<(ConnectionId, CloseReason)> {
+        PoolCore::poll_close(self)
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        PoolCore::poll_event(self)
+    }
+
+    fn stats(&self) -> PoolStats {
+        PoolCore::stats(self)
+    }
 }
 
 async fn wait_until(due: Option<Instant>) {
