@@ -10,10 +10,8 @@
 //!      ◀─ message ─    │    ◀── Share ──
 //!                      └── events, statistics ──▶ state tree
 //! ```
-//!
-//! Not supported: TLS, Stratum V2 and getblocktemplate. [`PoolUrl`] recognises their URLs and
-//! says so.
 
+pub mod authority;
 pub mod backoff;
 pub mod sequence;
 pub mod session;
@@ -23,10 +21,11 @@ pub mod transport;
 pub mod url;
 pub mod v1;
 
+pub use authority::{AuthorityKey, KeyError};
 pub use sequence::Sequence;
 pub use session::{
     Action, Block, BlockFate, Event, Latency, Opening, Reason, Receipt, Refusal, RejectCount,
     RejectKind, Session, Stats,
 };
 pub use text::Secret;
-pub use url::{PoolUrl, UrlError};
+pub use url::{PoolUrl, Scheme, UrlError};

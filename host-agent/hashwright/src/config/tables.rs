@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use board_profiles::{Profile, ProfileError, VoltageScope};
 use board_simulator::ChainSpec;
-use stratum::{PoolUrl, Secret};
+use stratum::{PoolUrl, Scheme, Secret};
 use toml::de::DeTable;
 
 use super::load::{Environment, MAX_FILE_BYTES};
@@ -84,7 +84,19 @@ impl<'r> Tables<'r> {
 
     fn pool(&self, section: &Section<'r>) -> Option<Pool> {
         section.required("url");
-        let url: Option<PoolUrl> = section.parsed("url");
+        let url: Option<PoolUrl> = section.parsed("url").filter(|url: &PoolUrl| {
+            let wired = url.scheme() == Scheme::V1;
+            if !wired {
+                let protocol = url.scheme().protocol();
+                section.bad(
+                    "url",
+                    format!(
+                        "{protocol} is not supported yet; use the pool's stratum+tcp:// address"
+                    ),
+                );
+            }
+            wired
+        });
         let user = section.required("user").filter(|user| {
             let good = (1..=256).contains(&user.chars().count()) && !user.contains(is_unseen);
             if !good {

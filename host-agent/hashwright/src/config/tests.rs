@@ -284,7 +284,7 @@ fn tables_of_later_versions_are_refused_not_ignored() {
 fn protocols_of_later_versions_are_refused_by_name() {
     for url in [
         "stratum+tls://p.example:443",
-        "stratum2+tcp://p.example:1/KEY",
+        "stratum2+tcp://p.example:1",
         "http://127.0.0.1:8332",
     ] {
         let said = problem(&pool(&format!("url = \"{url}\"\nuser = \"u\"")));
