@@ -6,8 +6,9 @@ import os
 import wire
 from processes import Process, check, free_ports, wait_until
 
-# Simulated boards hash at 2^-SCALE_BITS of the silicon's rate. At 20 a Bitaxe Gamma makes about a million hashes per second.
-SCALE_BITS = 20
+# Simulated boards hash at 2^-SCALE_BITS of the silicon's rate, and their nonces are that much easier: whatever the scale,
+# a Bitaxe Gamma finds one per second.
+SCALE_BITS = 22
 # What such a board is told to make, hashes per second.
 HASHRATE = 1.07e12 / 2**SCALE_BITS
 
@@ -37,7 +38,9 @@ class Agent:
             file.write("\n".join(config))
         # The journal's defaults; a home directory of its own so that no cookie of this machine is found.
         env = {"HASHWRIGHT_LOG": os.environ.get("HASHWRIGHT_LOG", "info"), "HOME": folder}
-        self.process = Process("the agent", [self.program, "run", "--config", path], os.path.join(folder, "agent.log"), env)
+        self.process = Process(
+            "the agent", [self.program, "run", "--config", path], os.path.join(folder, "agent.log"), env
+        )
         wait_until("answer of the agent", 60, self.answers, alive=[self.process])
 
     def __enter__(self):
@@ -106,7 +109,18 @@ class Agent:
             check(code in (0, -15), f"the agent ended with status {code}; {self.process.last_words()}")
 
 
-TOLD = ["url", "state", "problem", "jobs", "submitted", "accepted", "rejected", "reject_reasons", "unconfirmed", "dropped"]
+TOLD = [
+    "url",
+    "state",
+    "problem",
+    "jobs",
+    "submitted",
+    "accepted",
+    "rejected",
+    "reject_reasons",
+    "unconfirmed",
+    "dropped",
+]
 
 
 def toml(value):

@@ -11,10 +11,15 @@ import tempfile
 import time
 import traceback
 
-import cases
+import pools
+import several
+import solo
+import stage
 from agent import Agent
 from processes import Failed, Process, end_with_parent
 
+# Cases enter the list when their file is read; this is the order of the table.
+MODULES = [solo, pools, several]
 TABLE = re.compile(r"(<!-- table: generated -->\n).*?(<!-- table: end -->)", re.DOTALL)
 
 
@@ -29,10 +34,10 @@ def arguments():
     return parser.parse_args()
 
 
-def run(case, stage):
+def run(case, servers):
     start = time.monotonic()
     try:
-        figures, good = case["run"](stage), True
+        figures, good = case["run"](servers), True
     except Failed as failure:
         figures, good = str(failure), False
     except Exception as error:  # a case that breaks is a case that fails; the others still count
@@ -46,7 +51,13 @@ def run(case, stage):
 def markdown(results):
     rows = ["| case | servers | judged by | figures | |", "|---|---|---|---|---|"]
     for each in results:
-        cells = [each["title"], each["servers"], each["judges"], each["figures"], "ok" if each["good"] else "**FAILED**"]
+        cells = [
+            each["title"],
+            each["servers"],
+            each["judges"],
+            each["figures"],
+            "ok" if each["good"] else "**FAILED**",
+        ]
         rows.append("| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |")
     return "\n".join(rows)
 
@@ -68,17 +79,18 @@ def main():
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     Agent.program = options.agent
     programs = {name: os.path.join(options.servers, name) for name in ("bitcoin-node", "pool_sv2", "translator_sv2")}
-    known = [case["name"] for case in cases.CASES]
+    all_cases = [case for module in MODULES for case in stage.CASES if case["run"].__module__ == module.__name__]
+    known = [case["name"] for case in all_cases]
     unknown = [name for name in options.cases if name not in known]
     if unknown:
         sys.exit(f"no such case: {' '.join(unknown)}; there are {' '.join(known)}")
-    chosen = [case for case in cases.CASES if not options.cases or case["name"] in options.cases]
+    chosen = [case for case in all_cases if not options.cases or case["name"] in options.cases]
     # Short, because the path of a Unix socket must be.
     folder = tempfile.mkdtemp(prefix="hw-e2e-", dir="/tmp")
     results, keep = [], options.keep
     try:
-        stage = cases.Stage(programs, options.cache, folder)
-        results = [run(case, stage) for case in chosen]
+        servers = stage.Stage(programs, options.cache, folder)
+        results = [run(case, servers) for case in chosen]
     finally:
         Process.kill_all()
         keep = keep or not results or not all(each["good"] for each in results)

@@ -89,7 +89,9 @@ class Coins:
         blocks = [core.rpc("getblock", block, 2) for block in core.rpc("generatetodescriptor", count, descriptor)]
         core.rpc("generatetoaddress", 100, address)
         self.core = core
-        self.coins = [(block["tx"][0]["txid"], 0, round(block["tx"][0]["vout"][0]["value"] * SATOSHI)) for block in blocks]
+        self.coins = [
+            (block["tx"][0]["txid"], 0, round(block["tx"][0]["vout"][0]["value"] * SATOSHI)) for block in blocks
+        ]
         self.round = 0
 
     def stir(self):
@@ -117,7 +119,8 @@ class Pool:
         os.makedirs(folder, exist_ok=True)
         config = os.path.join(folder, "pool.toml")
         with open(config, "w") as file:
-            file.write(f"""\
+            file.write(
+                f"""\
 authority_public_key = "{AUTHORITY_KEY}"
 authority_secret_key = "{AUTHORITY_SECRET}"
 cert_validity_sec = 3600
@@ -136,7 +139,8 @@ network = "{core.chain}"
 data_dir = {json.dumps(core.folder)}
 fee_threshold = 100
 min_interval = 1
-""")
+"""
+            )
         self.process = Process(f"pool_sv2 ({core.chain})", [program, "-c", config], os.path.join(folder, "output.log"))
         wait_until("port of pool_sv2", 60, lambda: listens(self.port), alive=[self.process])
 
@@ -158,6 +162,10 @@ min_interval = 1
                         found.append({**channel, "kind": kind})
         return found
 
+    def accepted(self, user):
+        """Shares that the pool has accepted on open channels of that user."""
+        return sum(channel["shares_accepted"] for channel in self.channels(user))
+
 
 class Translator:
     """The reference translator: Stratum V1 towards miners, V2 towards a pool."""
@@ -172,7 +180,8 @@ class Translator:
         config = os.path.join(folder, "translator.toml")
         # Without [miner_telemetry] it does not look for miners on the network.
         with open(config, "w") as file:
-            file.write(f"""\
+            file.write(
+                f"""\
 downstream_address = "127.0.0.1"
 downstream_port = {self.port}
 max_supported_version = 2
@@ -195,7 +204,8 @@ address = "127.0.0.1"
 port = {pool.port}
 authority_pubkey = "{AUTHORITY_KEY}"
 user_identity = "{self.USER}"
-""")
+"""
+            )
         command = [program, "-c", config]
         self.process = Process("translator_sv2", command, os.path.join(folder, "output.log"))
         wait_until("port of translator_sv2", 60, lambda: listens(self.port), alive=[self.process])

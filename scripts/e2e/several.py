@@ -1,0 +1,175 @@
+"""Several pools at once: failover, quota, refused work, and mistakes that must not hold up the good pool."""
+
+import time
+
+import wire
+from agent import HASHRATE, reject_texts
+from processes import check, free_ports, wait_until
+from servers import AUTHORITY_KEY, Core, Translator
+from solo import by_password, judge_blocks, solo_pool
+from stage import SHARES_PER_MINUTE, case
+
+
+@case(
+    "failover",
+    "Translator killed while mining; back to it when it returns",
+    "translator_sv2 and pool_sv2 on Core, signet",
+    "a clock; pool_sv2: its monitoring",
+)
+def _(stage):
+    pool = stage.pool("signet")
+    folder, port = stage.path("translator-failover"), free_ports(1)[0]
+    user = "e2e-failover"
+
+    def start():
+        return Translator(stage.programs["translator_sv2"], folder, pool, HASHRATE, SHARES_PER_MINUTE, port)
+
+    translator = start()
+    pools = [{"url": translator.url(), "user": "e2e-v1.failover"}, {"url": pool.url(), "user": user}]
+    try:
+        with stage.agent(pools, upstream={"return_after_s": 5}) as agent:
+            agent.wait_accepted(5, 120, others=[translator.process])
+            death = time.monotonic()
+            translator.process.kill()
+
+            def moved():
+                second = agent.pool(1)
+                return second if second["active"] and second["state"] == "mining" else None
+
+            agent.wait("work of the second pool", 120, moved, every=0.02)
+            mining = time.monotonic() - death
+            # Shares are acknowledged in batches, so the pool is asked and not the agent.
+            agent.wait("share at the second pool", 120, lambda: pool.accepted(user), every=0.1)
+            share = time.monotonic() - death
+            left = agent.pool(0)
+
+            back = time.monotonic()
+            translator = start()
+            agent.wait("return to the first pool", 120, lambda: agent.pool(0)["active"], every=0.05)
+            returned = time.monotonic() - back
+            accepted = agent.pool(0)["accepted"]
+            agent.wait_accepted(accepted + 3, 120)
+            first, second = agent.pools()
+            check(first["rejected"] == 0, f"the first pool rejected {reject_texts(first)}")
+            check(second["rejected"] == 0, f"the second pool rejected {reject_texts(second)}")
+            lost = sum(board["shares_lost"] for board in agent.rpc("board.list"))
+            check(lost == 0, f"{lost} shares found no way to a pool")
+    finally:
+        translator.process.stop()
+    return (
+        f"mining on the second pool {mining:.1f} s after the death, first share there after {share:.1f} s; "
+        f"{left['unconfirmed']} shares never answered; back on the first {returned:.1f} s after its new start"
+    )
+
+
+@case(
+    "quota",
+    "Two pools at 70 and 30 %, V2 and V1",
+    "pool_sv2 and translator_sv2 on Core, signet",
+    "pool_sv2: its monitoring",
+)
+def _(stage):
+    pool = stage.pool("signet")
+    folder = stage.path("translator-quota")
+    translator = Translator(stage.programs["translator_sv2"], folder, pool, HASHRATE * 0.3, SHARES_PER_MINUTE)
+    user, seconds = "e2e-quota", 120
+
+    def work(name):
+        return sum(channel["share_work_sum"] for channel in pool.channels(name))
+
+    pools = [
+        {"url": pool.url(), "user": user, "quota": 70},
+        {"url": translator.url(), "user": "e2e-v1.quota", "quota": 30},
+    ]
+    try:
+        with stage.agent(pools, upstream={"strategy": "quota"}) as agent:
+            agent.wait("shares at both pools", 120, lambda: all(each["accepted"] > 0 for each in agent.pools()))
+            before = work(user), work(translator.USER)
+            time.sleep(seconds)
+            gained = [now - then for now, then in zip((work(user), work(translator.USER)), before)]
+            told = agent.pools()
+            for each in told:
+                check(each["rejected"] == 0, f"{each['url']} rejected {reject_texts(each)}")
+    finally:
+        translator.process.stop()
+    share = 100 * gained[0] / sum(gained)
+    # One share more or less is luck: of n shares in all, the part of one pool has this standard deviation.
+    count = sum(each["accepted"] for each in told)
+    sigma = 100 * (0.7 * 0.3 / count) ** 0.5
+    check(
+        abs(share - 70) < 4 * sigma, f"{share:.1f} % of the work at the pool of 70 %, expected within {4 * sigma:.0f}"
+    )
+    return f"{share:.0f} : {100 - share:.0f} of the work in {seconds} s ({count} shares, one standard deviation {sigma:.0f})"
+
+
+@case(
+    "payout",
+    "Work that pays somebody else is refused; work that pays us is mined",
+    "pool_sv2 on Core, signet",
+    "the agent: its message; pool_sv2: its monitoring",
+)
+def _(stage):
+    pool = stage.pool("signet")
+    other = wire.addresses("signet", "not paid")["P2WPKH"]
+    rule = {"min_payout_percent": 99, "network": "signet"}
+    pools = [
+        {"url": pool.url(), "user": "e2e-robbed", "payout_address": other, **rule},
+        {"url": pool.url(), "user": "e2e-paid", "payout_address": pool.address, **rule},
+    ]
+    with stage.agent(pools) as agent:
+        problem = agent.wait_problem([other[:8]], 60)
+        agent.wait_accepted(5, 120, index=1)
+        wait_until("shares in the pool's monitoring", 15, lambda: pool.accepted("e2e-paid") >= 5)
+        check(agent.pool()["submitted"] == 0, "shares were sent to the pool that does not pay us")
+    return f"“{problem}”"
+
+
+@case(
+    "mistakes",
+    "One agent with many mistakes and one good pool",
+    "Core (regtest and main), pool_sv2, translator_sv2",
+    "the agent: its messages; Core: height",
+)
+def _(stage):
+    regtest, pool, translator = stage.regtest(), stage.pool("signet"), stage.translator("signet")
+    good = wire.addresses("regtest", "after mistakes")["P2WPKH"]
+    folder = stage.path("main")
+    (port,) = free_ports(1)
+    program = stage.programs["bitcoin-node"]
+    # Two nodes of the main chain that know nobody but each other: at the first block they know that they are behind.
+    peer = Core(program, folder + "-peer", "main", extra=["-connect=0", f"-bind=127.0.0.1:{port}"])
+    behind = Core(program, folder, "main", extra=["-listen=0", f"-connect=127.0.0.1:{port}"])
+    main = wire.addresses("main", "nobody")["P2WPKH"]
+    (nobody,) = free_ports(1)
+    mistakes = [
+        ("V1 URL, V2 pool", {"url": f"stratum+tcp://127.0.0.1:{pool.port}", "user": "e2e"}, []),
+        (
+            "V2 URL, V1 server",
+            {"url": f"stratum2+tcp://127.0.0.1:{translator.port}/{AUTHORITY_KEY}", "user": "e2e"},
+            [],
+        ),
+        ("nobody listens", {"url": f"stratum+tcp://127.0.0.1:{nobody}", "user": "e2e"}, ["refused"]),
+        ("wrong RPC password", solo_pool(regtest, good, user=regtest.USER, password="wrong"), ["password"]),
+        ("no such cookie file", solo_pool(regtest, good, cookie_file="/nonexistent/.cookie"), ["cookie"]),
+        ("address of another network", solo_pool(regtest, main, **by_password(regtest)), ["main"]),
+        (
+            "a Stratum server as node",
+            solo_pool(regtest, good, **by_password(regtest)) | {"url": f"http://127.0.0.1:{translator.port}"},
+            [],
+        ),
+        ("node without its chain", solo_pool(behind, main, **by_password(behind)), ["sync"]),
+    ]
+    try:
+        wait_until("second node of the main chain", 30, lambda: behind.rpc("getconnectioncount"))
+        before = regtest.height()
+        pools = [config for _, config, _ in mistakes] + [solo_pool(regtest, good, **by_password(regtest))]
+        with stage.agent(pools) as agent:
+            told = []
+            for at, (name, _, words) in enumerate(mistakes):
+                told.append((name, agent.wait_problem(words or [""], 180, index=at)))
+            agent.wait("3 blocks from the good pool", 180, lambda: regtest.height() >= before + 3)
+        judge_blocks(regtest, before + 1, good)
+    finally:
+        behind.process.stop()
+        peer.process.stop()
+    return "the good pool mined on; " + "; ".join(f"{name}: “{text}”" for name, text in told)
