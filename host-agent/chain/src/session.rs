@@ -12,7 +12,7 @@ use bm13xx::{
     Baud, ChainConfig, ChainPlan, ChipModel, Decoder, Frame, Megahertz, Plan, RegisterReply, Reply,
     Step,
 };
-use mining::{Hashrate, Job, JobSlots, Share, Target, Window, WorkSource};
+use mining::{Assignment, Hashrate, JobSlots, Share, Target, Window, WorkError, WorkSource};
 
 use crate::discovery::Discovery;
 use crate::health::{Chip, Counters};
@@ -108,8 +108,8 @@ pub struct Session {
     /// New work must go out as soon as the line is ready.
     work_wanted: bool,
     work_due: Option<Duration>,
-    /// The upstream's job has no header left for us, which was told.
-    exhausted: bool,
+    /// Jobs that gave no work, and when that was told.
+    complaints: Vec<(WorkError, Duration)>,
     /// On chains that need nonce offsets these are written after the first job; what chips find
     /// before that overlaps.
     offsets_written: bool,
@@ -168,7 +168,7 @@ impl Session {
             chip_mask: None,
             work_wanted: false,
             work_due: None,
-            exhausted: false,
+            complaints: Vec::new(),
             offsets_written: plan.after_first_job().next().is_none(),
             paused: false,
             clock: config.start,
@@ -190,24 +190,27 @@ impl Session {
         Ok(session)
     }
 
-    /// The newest job of the upstream, or `None` when there is nothing to work on any more.
+    /// What to work on from now on, which may be nothing.
     ///
-    /// A job of a higher generation voids everything before it at once.
-    pub fn handle_job(&mut self, now: Duration, job: Option<Arc<Job>>) {
-        match job {
-            Some(job) => {
-                self.slots.raise_generation(job.generation);
-                self.source.set_job(job);
+    /// When the floors void the work that the chips have, other work goes out at once. All other
+    /// changes wait for the next work that is due.
+    pub fn handle_assignment(&mut self, now: Duration, assignment: Arc<Assignment>) {
+        self.slots.set_floors(&assignment.floors);
+        if matches!(self.phase, Phase::Stopping | Phase::Stopped | Phase::Failed) {
+            return;
+        }
+        self.source.set_assignment(now, assignment);
+        if self.source.is_assigned() {
+            self.complain_of_unusable(now);
+            if self.source.newest_is_void() || self.source.newest_is_used_up(now) {
                 self.work_wanted = true;
             }
-            None => {
-                self.source.clear_job();
-                self.work_wanted = false;
-                self.work_due = None;
-                if self.phase == Phase::Mining {
-                    self.enter(Phase::Idle);
-                    self.pause(now);
-                }
+        } else {
+            self.work_wanted = false;
+            self.work_due = None;
+            if self.phase == Phase::Mining {
+                self.enter(Phase::Idle);
+                self.pause(now);
             }
         }
         self.drive(now);
@@ -290,7 +293,7 @@ impl Session {
             Phase::Stopping | Phase::Stopped | Phase::Failed => {}
             Phase::Discovering => self.enter(Phase::Stopped),
             _ => {
-                self.source.clear_job();
+                self.source.set_assignment(now, Arc::default());
                 self.readback = None;
                 self.held = None;
                 self.work_wanted = false;

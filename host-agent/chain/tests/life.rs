@@ -8,7 +8,7 @@ use std::time::Duration;
 use bm13xx::{ChipKind, Megahertz};
 use board_simulator::{Noise, Notice};
 use chain::{ChangeError, Failure, Phase, Settings};
-use mining::Partition;
+use mining::{Assignment, Partition};
 use support::{Bench, job, settings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -86,7 +86,7 @@ fn no_job_any_more_means_rest_and_a_new_one_means_work() {
         let mut bench = bench(settings);
         bench.mine();
         bench.run_for(5 * SECOND);
-        bench.session.handle_job(bench.now, None);
+        bench.assign(Assignment::default());
         bench.run_for(SECOND);
         assert_eq!(bench.session.phase(), Phase::Idle, "{kind}");
         if kind != ChipKind::Bm1397 {

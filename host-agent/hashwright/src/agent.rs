@@ -66,9 +66,8 @@ impl Agent {
         let clock = Clock::start();
         let stop = stopper.watch();
         let events = EventLog::new(clock);
-        let (jobs_in, jobs) = watch::channel(None);
-        // Boards find no share before there is a pool: the first sender is a placeholder.
-        let (shares_in, shares) = watch::channel(mpsc::channel(1).0);
+        let (assignment_in, assignment) = watch::channel(Arc::default());
+        let (routes_in, routes) = watch::channel(Arc::default());
 
         let sequence = Sequence::new();
         let sessions = config
@@ -96,8 +95,8 @@ impl Agent {
                 report,
             });
             let links = board::Links {
-                jobs: jobs.clone(),
-                shares: shares.clone(),
+                assignment: assignment.clone(),
+                routes: routes.clone(),
                 report: report_in,
                 power: stations.board_ends[index].take(),
                 events: events.clone(),
@@ -119,8 +118,8 @@ impl Agent {
             tasks.spawn(guarded(world, stopper));
         }
         let links = upstream::Links {
-            jobs: jobs_in,
-            shares: shares_in,
+            assignment: assignment_in,
+            routes: routes_in,
             status: pools_in,
             stop: stop.clone(),
         };

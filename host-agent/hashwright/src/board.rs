@@ -1,13 +1,14 @@
 //! The task of one board: owns the port and the chain session, and moves bytes and time between
 //! them. A board that fails is started again after a growing pause; nothing here ends the program.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bm13xx::{Baud, Megahertz};
 use chain::{ChangeError, Event, Output, Phase, Session, Settings};
-use mining::{Job, Share};
+use mining::{Assignment, Share};
 use station::{ChainPhase, ChainReport, Notice, Severity};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -69,13 +70,16 @@ pub struct Report {
     pub chain: Option<chain::Status>,
 }
 
+/// Where shares go, by the session that their job is of.
+pub type Routes = HashMap<u64, mpsc::Sender<Share>>;
+
 /// The ends of the channels that a board task holds.
 #[derive(Debug)]
 pub struct Links {
-    /// Newest job, or nothing to do.
-    pub jobs: watch::Receiver<Option<Arc<Job>>>,
-    /// The way to the pool in use; another pool comes with another sender.
-    pub shares: watch::Receiver<mpsc::Sender<Share>>,
+    /// What to work on.
+    pub assignment: watch::Receiver<Arc<Assignment>>,
+    /// The ways of shares to the pools.
+    pub routes: watch::Receiver<Arc<Routes>>,
     /// Numbers to whoever watches.
     pub report: watch::Sender<Report>,
     /// Power, if somebody in this program controls it.
@@ -275,10 +279,8 @@ impl Shell {
         let mut report_due = clock.now();
         let mut stop_by = None;
         let mut upstream_alive = true;
-        let job = links.jobs.borrow_and_update().clone();
-        if job.is_some() {
-            self.session.handle_job(clock.now(), job);
-        }
+        let assignment = links.assignment.borrow_and_update().clone();
+        self.session.handle_assignment(clock.now(), assignment);
         self.session.handle_timeout(clock.now());
         loop {
             self.handle_events(links, clock.now());
@@ -321,12 +323,10 @@ impl Shell {
                 .min();
             tokio::select! {
                 biased;
-                changed = links.jobs.changed(), if upstream_alive => {
+                changed = links.assignment.changed(), if upstream_alive => {
                     upstream_alive = changed.is_ok();
-                    let job = links.jobs.borrow_and_update().clone();
-                    if stop_by.is_none() {
-                        self.session.handle_job(clock.now(), job);
-                    }
+                    let assignment = links.assignment.borrow_and_update().clone();
+                    self.session.handle_assignment(clock.now(), assignment);
                 }
                 () = links.stop.stopped(), if stop_by.is_none() => {
                     let now = clock.now();
@@ -373,21 +373,7 @@ impl Shell {
     fn handle_events(&mut self, links: &Links, now: Duration) {
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Share(share) => {
-                    let sent = links.shares.borrow().try_send(share);
-                    if let Err(error) = sent {
-                        links.report.send_modify(|report| report.shares_lost += 1);
-                        match error {
-                            TrySendError::Full(_) => warn!(
-                                board = self.index,
-                                "share dropped: too many wait for the pool already"
-                            ),
-                            TrySendError::Closed(_) => {
-                                debug!(board = self.index, "share dropped: no pool is in use");
-                            }
-                        }
-                    }
-                }
+                Event::Share(share) => self.hand_over(links, share),
                 Event::ChipsFound { found, expected } => {
                     info!(board = self.index, found, expected, "chips found");
                 }
@@ -407,6 +393,31 @@ impl Shell {
                     }
                 }
                 Event::Failed(failure) => self.failure = Some(failure.to_string()),
+            }
+        }
+    }
+
+    /// Puts a share on the way to the pool that its job came from.
+    fn hand_over(&self, links: &Links, share: Share) {
+        let session = share.job.session;
+        let sent = match links.routes.borrow().get(&session) {
+            Some(route) => route.try_send(share),
+            None => Err(TrySendError::Closed(share)),
+        };
+        if let Err(error) = sent {
+            links.report.send_modify(|report| report.shares_lost += 1);
+            let board = self.index;
+            match error {
+                TrySendError::Full(_) => warn!(
+                    board,
+                    session, "share dropped: too many wait for the pool already"
+                ),
+                TrySendError::Closed(_) => {
+                    debug!(
+                        board,
+                        session, "share dropped: its pool is not in use any more"
+                    );
+                }
             }
         }
     }

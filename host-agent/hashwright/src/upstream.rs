@@ -5,9 +5,10 @@
 //! work is left for the next; the list is gone round for ever. A session that is left keeps its
 //! counters and what it has learnt about its pool.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use mining::{Job, Share};
+use mining::Assignment;
 use stratum::transport::{Channels, Connector};
 use stratum::v1::Session;
 use stratum::{Event, Stats};
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::board::Routes;
 use crate::state::{PoolStatus, RejectReason};
 use crate::stop::Stop;
 
@@ -28,10 +30,10 @@ const EVENT_QUEUE: usize = 256;
 /// The ends of the channels that the upstream task holds.
 #[derive(Debug)]
 pub struct Links {
-    /// The job to work on.
-    pub jobs: watch::Sender<Option<Arc<Job>>>,
+    /// What to work on.
+    pub assignment: watch::Sender<Arc<Assignment>>,
     /// Where boards put their shares.
-    pub shares: watch::Sender<mpsc::Sender<Share>>,
+    pub routes: watch::Sender<Arc<Routes>>,
     /// How each pool is doing, in config order.
     pub status: watch::Sender<Vec<PoolStatus>>,
     /// The end of the program.
@@ -86,7 +88,7 @@ pub async fn run<C: Connector + Clone>(
         links.status.send_replace(status.clone());
         index = next;
     }
-    links.jobs.send_replace(None);
+    links.assignment.send_replace(Arc::default());
 }
 
 /// Runs one pool until the program stops or the pool's patience is used up.
@@ -104,15 +106,22 @@ async fn serve<C: Connector>(
     let (stats_in, mut stats) = watch::channel(Stats::default());
     let (leave, left) = oneshot::channel::<()>();
     let mut leave = Some(leave);
-    links.shares.send_replace(shares_in);
-    let jobs = links.jobs.clone();
+    links.routes.send_replace(Arc::default());
+    let (assignment, routes) = (links.assignment.clone(), links.routes.clone());
     let channels = Channels {
         shares,
         hashrate: watch::channel(0.0).1,
         sink: Box::new(move |event: Event| {
             match &event {
-                Event::Job(job) => drop(jobs.send_replace(Some(Arc::clone(job)))),
-                Event::NoJob => drop(jobs.send_replace(None)),
+                Event::Job(job) => {
+                    if !routes.borrow().contains_key(&job.session) {
+                        let route = HashMap::from([(job.session, shares_in.clone())]);
+                        routes.send_replace(Arc::new(route));
+                    }
+                    let single = Assignment::single(Arc::clone(job));
+                    assignment.send_replace(Arc::new(single));
+                }
+                Event::NoJob => drop(assignment.send_replace(Arc::default())),
                 _ => {}
             }
             // Counters do not depend on events, so a slow reader loses nothing for good.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divan::{Bencher, counter::ItemsCount};
-use mining::{Job, JobSlots, Partition, Rolled, Target, Work, WorkSource};
+use mining::{Assignment, Job, JobSlots, Partition, Rolled, Target, Work, WorkSource};
 
 fn main() {
     divan::main();
@@ -16,7 +16,7 @@ const NONCES: u32 = 1000;
 /// A job like those of a busy network: 12 merkle branches. No hash of a bench meets it.
 fn source() -> WorkSource {
     let mut source = WorkSource::new(Partition::WHOLE);
-    source.set_job(Arc::new(Job {
+    let job = Job {
         session: 1,
         id: "1".to_owned(),
         generation: 1,
@@ -33,7 +33,9 @@ fn source() -> WorkSource {
         ntime: 1_700_000_000,
         target: Target::from_zero_bits(64),
         received: Duration::ZERO,
-    }));
+    };
+    let assignment = Assignment::single(Arc::new(job));
+    source.set_assignment(Duration::ZERO, Arc::new(assignment));
     source
 }
 
@@ -61,6 +63,7 @@ fn nonces(bencher: Bencher<'_, '_>, rolled: fn(u32) -> Rolled) {
         .counter(ItemsCount::new(NONCES))
         .with_inputs(|| {
             let mut slots = JobSlots::new(16).unwrap_or_else(|error| panic!("{error}"));
+            slots.set_floors(&[(1, 1)]);
             for work in works(16) {
                 slots.insert(work);
             }

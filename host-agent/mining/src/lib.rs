@@ -4,7 +4,7 @@
 //! since an arbitrary fixed moment, the same for all calls.
 //!
 //! ```text
-//! upstream ── Job ──▶ WorkSource ── Work ──▶ JobSlots ──▶ chip
+//! upstreams ── Assignment ──▶ WorkSource ── Work ──▶ JobSlots ──▶ chip
 //!                                               │  ◀── slot, nonce, version bits
 //!                       upstream ◀── Share ─────┘──▶ Hashrate
 //! ```
@@ -28,7 +28,9 @@
 //! let mut rate = Hashrate::new(now);
 //! let ticket = Target::from_zero_bits(0);
 //!
-//! source.set_job(Arc::new(a_job()));
+//! let assignment = Arc::new(Assignment::single(Arc::new(a_job())));
+//! slots.set_floors(&assignment.floors);
+//! source.set_assignment(now, assignment);
 //! let slot = slots.insert(source.next_work(now)?);
 //! // ... the chip hashes the slot's work, and replies with a nonce and version bits:
 //! let outcome = slots.verify(slot, 0x1234_5678, Rolled::VersionBits(0x0012), &ticket);
@@ -44,21 +46,26 @@
 //! # }
 //! ```
 
+pub mod assignment;
 pub mod difficulty;
 pub mod hashrate;
 pub mod header;
 pub mod job;
 pub mod slots;
+pub mod source;
 pub mod target;
 pub mod version;
 pub mod work;
 
 mod seen;
+mod turns;
 
+pub use assignment::{Assignment, Lot};
 pub use difficulty::{Difficulty, DifficultyError};
 pub use hashrate::{Estimate, Hashrate, Window};
 pub use job::{Job, Share};
 pub use slots::{HardwareFault, JobSlots, Outcome, Rolled, SlotsError};
+pub use source::{WorkError, WorkSource};
 pub use target::{NbitsError, Target, hash_difficulty};
 pub use version::VersionMask;
-pub use work::{Midstates, Partition, PartitionError, Work, WorkError, WorkSource};
+pub use work::{Midstates, Partition, PartitionError, Work};

@@ -3,12 +3,13 @@
 //!
 //! A chip names the work of a nonce by a slot number only, and slots are used again and
 //! again. So each slot also keeps the work that it held before, for replies that crossed
-//! with new work on the wire, and the job's generation decides whether a nonce may still be
-//! submitted.
+//! with new work on the wire, and the floors, the lowest good generation of each session, decide
+//! whether a nonce may still be submitted.
 
 use sha256d::{Engine, Template};
 use thiserror::Error;
 
+use crate::assignment::is_good;
 use crate::job::Share;
 use crate::seen::Seen;
 use crate::target::{Target, hash_difficulty};
@@ -39,7 +40,8 @@ pub enum Outcome {
         /// Difficulty of its hash.
         difficulty: f64,
     },
-    /// Its work is unknown or belongs to an older generation: it must not be submitted.
+    /// Its work is unknown, or its job is below the floor of its session or of a session without
+    /// one: it must not be submitted.
     Stale,
     /// The same header was reported before: it must not be submitted or counted again.
     Duplicate,
@@ -95,7 +97,7 @@ pub struct JobSlots {
     engine: Engine,
     slots: Vec<Slot>,
     next: u8,
-    generation: u64,
+    floors: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -127,17 +129,13 @@ impl JobSlots {
             engine: Engine::best(),
             slots: vec![Slot::default(); usize::from(count)],
             next: 0,
-            generation: 0,
+            floors: Vec::new(),
         })
     }
 
     /// Puts work into the next slot and returns the slot's number, below the table's size.
     /// What the slot held before stays known as its predecessor.
-    ///
-    /// Work of a new generation makes all older work stale, as
-    /// [`raise_generation`](Self::raise_generation) does.
     pub fn insert(&mut self, work: Work) -> u8 {
-        self.raise_generation(work.job.generation);
         let number = self.next;
         self.next = (self.next + 1) % (self.slots.len() as u8);
         let slot = &mut self.slots[usize::from(number)];
@@ -146,10 +144,18 @@ impl JobSlots {
         number
     }
 
-    /// Makes all work of generations below this one stale at once. A lower generation than
-    /// before changes nothing.
-    pub fn raise_generation(&mut self, generation: u64) {
-        self.generation = self.generation.max(generation);
+    /// Sets the lowest good generation of each session, see
+    /// [`Assignment::floors`](crate::Assignment::floors). All work below, and of sessions that
+    /// are not named, is stale at once. The floor of a session that is named again never sinks.
+    pub fn set_floors(&mut self, floors: &[(u64, u64)]) {
+        let floors = floors.iter().map(|&(session, lowest)| {
+            let before = self.floors.iter().find(|before| before.0 == session);
+            (
+                session,
+                before.map_or(lowest, |before| before.1.max(lowest)),
+            )
+        });
+        self.floors = floors.collect();
     }
 
     /// The work that a slot holds, stale or not.
@@ -172,19 +178,26 @@ impl JobSlots {
         else {
             return Outcome::Stale;
         };
-        if current.work.job.generation < self.generation {
-            return Outcome::Stale;
+        let floors = &self.floors;
+        let is_good = |entry: &Entry| is_good(floors, &entry.work.job);
+        let fault = match current.hash(self.engine, nonce, rolled, ticket) {
+            Ok(_) if !is_good(current) => return Outcome::Stale,
+            Ok(found) => return current.judge(nonce, found),
+            Err(fault) => fault,
+        };
+        if let Some(previous) = previous
+            && let Ok(found) = previous.hash(self.engine, nonce, rolled, ticket)
+        {
+            return if is_good(previous) {
+                previous.judge(nonce, found)
+            } else {
+                Outcome::Stale
+            };
         }
-        match current.hash(self.engine, nonce, rolled, ticket) {
-            Ok(found) => current.judge(nonce, found),
-            Err(fault) => match previous {
-                Some(previous) => match previous.hash(self.engine, nonce, rolled, ticket) {
-                    Ok(_) if previous.work.job.generation < self.generation => Outcome::Stale,
-                    Ok(found) => previous.judge(nonce, found),
-                    Err(_) => Outcome::HardwareError(fault),
-                },
-                None => Outcome::HardwareError(fault),
-            },
+        if is_good(current) {
+            Outcome::HardwareError(fault)
+        } else {
+            Outcome::Stale
         }
     }
 }

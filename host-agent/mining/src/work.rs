@@ -1,8 +1,7 @@
-//! Work: a job with one extranonce2 and one time chosen, which is what a chip gets; and the
-//! source that cuts a job into work without ever making the same header twice.
+//! Work: a job with one extranonce2 and one time chosen, which is what a chip gets; and the part of
+//! all work that is one chain's.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha256d::{Engine, Midstate, Template};
 use thiserror::Error;
@@ -11,15 +10,12 @@ use crate::header;
 use crate::job::Job;
 use crate::version::VersionMask;
 
-/// How far work's time may run ahead of its job's, in seconds. ckpool refuses shares above
-/// 7000 s; others take 7200 s, which is also what the network allows.
-const NTIME_ROOM: u64 = 7000;
-
 /// The longest extranonce2 that a job may ask for.
-const EXTRANONCE2_MAX: usize = 16;
+pub(crate) const EXTRANONCE2_MAX: usize = 16;
 
 /// One chain's part of the extranonce2 values: chain `index` of `count` uses the values
-/// `index`, `index + count`, `index + 2·count` and so on.
+/// `index`, `index + count`, `index + 2·count` and so on. Where the upstream has fixed the merkle root
+/// there is no extranonce2, and chains part the version bits instead, see [`versions`](Self::versions).
 ///
 /// Parts are disjoint only while all chains agree on `count`, so it should be the greatest
 /// number of chains that there may ever be, and stay so.
@@ -78,6 +74,26 @@ impl Partition {
         let mut bytes = value.to_le_bytes().to_vec();
         bytes.resize(len, 0);
         Some(bytes)
+    }
+
+    /// This part of the versions that `mask` can make, for jobs that differ in nothing else: the
+    /// version bits that are set for this chain, and those that it may roll. The highest bits of the mask, as many
+    /// as it takes to count the chains, hold the chain's number. `None` if they are too few for it.
+    #[must_use]
+    pub fn versions(self, mask: VersionMask) -> Option<(u32, VersionMask)> {
+        let mut bits = mask.bits();
+        let mut fixed = 0;
+        let needed = u32::BITS - (self.count - 1).leading_zeros();
+        let mut rest = self.index;
+        for _ in 0..needed {
+            let Some(highest) = bits.checked_ilog2() else {
+                break;
+            };
+            bits &= !(1 << highest);
+            fixed |= (rest & 1) << highest;
+            rest >>= 1;
+        }
+        (rest == 0).then_some((fixed, VersionMask::new(bits)))
     }
 }
 
@@ -179,171 +195,6 @@ impl std::ops::Deref for Midstates {
     fn deref(&self) -> &[[u32; 8]] {
         &self.states[..usize::from(self.len)]
     }
-}
-
-/// Why there is no work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum WorkError {
-    /// No job has been set yet.
-    #[error("there is no job yet")]
-    NoJob,
-    /// Every extranonce2 has been used at this second; there is new work in the next one.
-    #[error("every extranonce2 of the job is used up until the next second")]
-    Exhausted,
-    /// The job's extranonce2 has a length that cannot be used.
-    #[error("the job asks for an extranonce2 of {0} bytes, but 1 to 16 are possible")]
-    Extranonce2Length(usize),
-    /// There are more chains than extranonce2 values, and this chain is one without.
-    #[error(
-        "an extranonce2 of {extranonce2_len} bytes has no value left for chain {} of {}",
-        .partition.index(), .partition.count()
-    )]
-    NoRoom {
-        /// Length of the job's extranonce2 in bytes.
-        extranonce2_len: usize,
-        /// The chain's part.
-        partition: Partition,
-    },
-}
-
-/// Cuts jobs into work for one chain.
-///
-/// The extranonce2 counter never restarts, so that a job that comes again, after a resumed
-/// session for instance, gives new headers. Only when a tiny extranonce2 has gone round is
-/// a value used again, and then with a later time. (If another job came in between, that is
-/// no longer remembered; it takes an extranonce2 of one byte to notice.)
-#[derive(Clone, Debug)]
-pub struct WorkSource {
-    partition: Partition,
-    counter: u128,
-    current: Option<Current>,
-    cleared: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Current {
-    job: Arc<Job>,
-    /// The coinbase; its extranonce2 bytes are overwritten for each work.
-    coinbase: Vec<u8>,
-    /// Extranonce2 values given out since they last started over.
-    used: u128,
-    /// Time of the newest work made of these headers.
-    newest: Option<u32>,
-}
-
-impl WorkSource {
-    /// A source for one chain, without a job.
-    #[must_use]
-    pub fn new(partition: Partition) -> Self {
-        Self {
-            partition,
-            counter: 0,
-            current: None,
-            cleared: false,
-        }
-    }
-
-    /// Takes a job; all later work is made of it.
-    pub fn set_job(&mut self, job: Arc<Job>) {
-        let again = self
-            .current
-            .take()
-            .filter(|old| same_headers(&old.job, &job));
-        let mut coinbase = Vec::new();
-        if (1..=EXTRANONCE2_MAX).contains(&job.extranonce2_len) {
-            coinbase.extend_from_slice(&job.coinbase1);
-            coinbase.extend_from_slice(&job.extranonce1);
-            coinbase.resize(coinbase.len() + job.extranonce2_len, 0);
-            coinbase.extend_from_slice(&job.coinbase2);
-        }
-        self.cleared = false;
-        self.current = Some(Current {
-            job,
-            coinbase,
-            used: again.as_ref().map_or(0, |old| old.used),
-            newest: again.and_then(|old| old.newest),
-        });
-    }
-
-    /// The job that work is made of.
-    #[must_use]
-    pub fn job(&self) -> Option<&Arc<Job>> {
-        let current = self.current.as_ref().filter(|_| !self.cleared)?;
-        Some(&current.job)
-    }
-
-    /// Takes the job away: no work until there is another one, or this one again.
-    pub fn clear_job(&mut self) {
-        self.cleared = true;
-    }
-
-    /// Makes the next work. Its time is the job's plus the whole seconds since the job
-    /// arrived (7000 at most), and never earlier than that of the work before.
-    ///
-    /// # Errors
-    ///
-    /// If there is no job, or no extranonce2 that could be used at this moment.
-    pub fn next_work(&mut self, now: Duration) -> Result<Work, WorkError> {
-        let current = match &mut self.current {
-            Some(current) if !self.cleared => current,
-            _ => return Err(WorkError::NoJob),
-        };
-        let job = &current.job;
-        let len = job.extranonce2_len;
-        if !(1..=EXTRANONCE2_MAX).contains(&len) {
-            return Err(WorkError::Extranonce2Length(len));
-        }
-        let extranonce2 =
-            self.partition
-                .extranonce2(self.counter, len)
-                .ok_or(WorkError::NoRoom {
-                    extranonce2_len: len,
-                    partition: self.partition,
-                })?;
-
-        let elapsed = now.saturating_sub(job.received).as_secs().min(NTIME_ROOM);
-        let mut ntime = job.ntime.saturating_add(elapsed as u32);
-        if let Some(newest) = current.newest {
-            ntime = ntime.max(newest);
-        }
-        if current.used >= self.partition.values(len) {
-            // The values start over, which gives new headers only at a later time than all
-            // work so far.
-            if current.newest.is_some_and(|newest| ntime <= newest) {
-                return Err(WorkError::Exhausted);
-            }
-            current.used = 0;
-        }
-
-        let at = job.coinbase1.len() + job.extranonce1.len();
-        current.coinbase[at..at + len].copy_from_slice(&extranonce2);
-        let merkle_root =
-            header::merkle_root(header::coinbase_hash(&current.coinbase), &job.merkle_branch);
-        current.used += 1;
-        current.newest = Some(ntime);
-        self.counter = self.counter.wrapping_add(1);
-        Ok(Work {
-            extranonce2,
-            merkle_root,
-            ntime,
-            version: job.version,
-            rollable_mask: job.rollable_mask(),
-            job: Arc::clone(job),
-        })
-    }
-}
-
-/// Whether two jobs lead to the same headers for the same extranonce2 and time.
-fn same_headers(a: &Job, b: &Job) -> bool {
-    a.prev_hash == b.prev_hash
-        && a.coinbase1 == b.coinbase1
-        && a.extranonce1 == b.extranonce1
-        && a.extranonce2_len == b.extranonce2_len
-        && a.coinbase2 == b.coinbase2
-        && a.merkle_branch == b.merkle_branch
-        && a.version == b.version
-        && a.nbits == b.nbits
 }
 
 /// The greatest number that fits in `len` bytes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{branch_of, header_chains, hex, hex32, job_of, number, solved_chain};
-use mining::{Partition, Target, VersionMask, WorkSource, hash_difficulty, header};
+use mining::{Assignment, Partition, Target, VersionMask, WorkSource, hash_difficulty, header};
 
 #[test]
 fn coinbase_hashes_and_merkle_roots_are_those_recorded() {
@@ -42,7 +42,8 @@ fn work_of_recorded_jobs_has_their_headers_and_midstates() {
             continue;
         };
         let mut source = WorkSource::new(Partition::WHOLE);
-        source.set_job(Arc::new(job_of(&chain)));
+        let assignment = Assignment::single(Arc::new(job_of(&chain)));
+        source.set_assignment(Duration::ZERO, Arc::new(assignment));
         let at = Duration::from_secs(100);
         let wanted = hex(chain["extranonce2"].as_str().unwrap());
         let work = (0..2)

@@ -26,6 +26,13 @@ fn nonces(
     (from..).filter(move |&nonce| wanted(&hash_of(work, version, nonce)))
 }
 
+/// A table in which generation 1 of session 1 and all later ones are good.
+fn table(slots: u8) -> JobSlots {
+    let mut slots = JobSlots::new(slots).unwrap();
+    slots.set_floors(&[(1, 1)]);
+    slots
+}
+
 fn work(seed: u8, generation: u64) -> Work {
     work_of(made_up_job(seed, generation, 4), vec![seed, 0, 0, 0])
 }
@@ -45,7 +52,7 @@ fn the_recorded_nonce_is_a_share() {
         job_of(&chain),
         common::hex(chain["extranonce2"].as_str().unwrap()),
     );
-    let mut slots = JobSlots::new(16).unwrap();
+    let mut slots = table(16);
     let slot = slots.insert(work.clone());
     let mut hash = hex32(chain["hash_display"].as_str().unwrap());
     hash.reverse();
@@ -74,7 +81,7 @@ fn the_recorded_nonce_is_a_share() {
 #[test]
 fn a_nonce_between_ticket_and_target_is_proof_but_no_share() {
     let work = work(1, 1);
-    let mut slots = JobSlots::new(4).unwrap();
+    let mut slots = table(4);
     let slot = slots.insert(work.clone());
     let only_ticket =
         |hash: &[u8; 32]| ticket().is_met_by(hash) && !work.job.target.is_met_by(hash);
@@ -93,7 +100,7 @@ fn a_nonce_between_ticket_and_target_is_proof_but_no_share() {
 fn the_same_nonce_twice_is_a_duplicate_and_no_proof() {
     let work = work(1, 1);
     let nonce = good_nonce(&work);
-    let mut slots = JobSlots::new(4).unwrap();
+    let mut slots = table(4);
     let slot = slots.insert(work);
     assert!(matches!(
         slots.verify(slot, nonce, NONE, &ticket()),
@@ -110,7 +117,7 @@ fn the_same_nonce_twice_is_a_duplicate_and_no_proof() {
 #[test]
 fn a_share_found_with_a_rolled_version_carries_the_whole_version() {
     let work = work(1, 1);
-    let mut slots = JobSlots::new(4).unwrap();
+    let mut slots = table(4);
     let slot = slots.insert(work.clone());
     for (rolled, version) in [
         (Rolled::VersionBits(0x8001), 0x3000_2000),
@@ -141,7 +148,7 @@ fn the_same_nonce_with_another_version_is_no_duplicate() {
     })
     .find(both)
     .unwrap();
-    let mut slots = JobSlots::new(4).unwrap();
+    let mut slots = table(4);
     let slot = slots.insert(work.clone());
     for rolled in [NONE, Rolled::VersionBits(5)] {
         assert!(matches!(
@@ -155,7 +162,7 @@ fn the_same_nonce_with_another_version_is_no_duplicate() {
 fn version_bits_outside_the_mask_are_a_hardware_error() {
     let mut job = made_up_job(1, 1, 4);
     job.version_mask = 0x0000_6000;
-    let mut slots = JobSlots::new(4).unwrap();
+    let mut slots = table(4);
     let slot = slots.insert(work_of(job, vec![0; 4]));
     assert_eq!(
         slots.verify(slot, 0, Rolled::VersionBits(0x0004), &Target::MAX),
@@ -173,7 +180,7 @@ fn version_bits_outside_the_mask_are_a_hardware_error() {
 
 #[test]
 fn a_midstate_that_was_not_sent_is_a_hardware_error() {
-    let mut slots = JobSlots::new(4).unwrap();
+    let mut slots = table(4);
     let slot = slots.insert(work(1, 1));
     let fault = HardwareFault::Midstate { index: 4, count: 4 };
     let outcome = slots.verify(slot, 0, Rolled::Midstate(4), &Target::MAX);
@@ -194,7 +201,7 @@ fn a_midstate_that_was_not_sent_is_a_hardware_error() {
 
 #[test]
 fn slots_are_used_in_rotation() {
-    let mut slots = JobSlots::new(3).unwrap();
+    let mut slots = table(3);
     let used: Vec<u8> = (0..7).map(|i| slots.insert(work(i, 1))).collect();
     assert_eq!(used, [0, 1, 2, 0, 1, 2, 0]);
     assert_eq!(slots.work(1), Some(&work(4, 1)));
@@ -202,13 +209,13 @@ fn slots_are_used_in_rotation() {
     for count in [0, 129, 255] {
         assert_eq!(JobSlots::new(count).err(), Some(SlotsError(count)));
     }
-    let mut slots = JobSlots::new(128).unwrap();
+    let mut slots = table(128);
     assert_eq!((0..129).map(|_| slots.insert(work(1, 1))).last(), Some(0));
 }
 
 #[test]
 fn slots_that_hold_nothing_are_stale() {
-    let mut slots = JobSlots::new(3).unwrap();
+    let mut slots = table(3);
     slots.insert(work(1, 1));
     for slot in [1, 2, 3, 255] {
         assert_eq!(slots.verify(slot, 0, NONE, &Target::MAX), Outcome::Stale);
@@ -219,12 +226,12 @@ fn slots_that_hold_nothing_are_stale() {
 fn a_clean_job_makes_older_nonces_stale_at_once() {
     let old = work(1, 1);
     let nonce = good_nonce(&old);
-    let mut slots = JobSlots::new(4).unwrap();
+    let mut slots = table(4);
     let slot = slots.insert(old.clone());
-    slots.raise_generation(2);
+    slots.set_floors(&[(1, 2)]);
     assert_eq!(slots.verify(slot, nonce, NONE, &ticket()), Outcome::Stale);
     // It cannot be taken back.
-    slots.raise_generation(1);
+    slots.set_floors(&[(1, 1)]);
     assert_eq!(slots.verify(slot, nonce, NONE, &ticket()), Outcome::Stale);
     // Work of the old generation that is still on its way in is stale as well.
     let slot = slots.insert(old);
@@ -232,20 +239,71 @@ fn a_clean_job_makes_older_nonces_stale_at_once() {
 }
 
 #[test]
-fn work_of_a_new_generation_makes_older_nonces_stale_by_itself() {
+fn work_below_the_floor_of_its_session_is_stale_and_work_of_another_session_is_not() {
+    let of = |session, seed, generation| {
+        let mut job = made_up_job(seed, generation, 4);
+        job.session = session;
+        work_of(job, vec![seed, 0, 0, 0])
+    };
+    let works = [of(1, 1, 1), of(2, 2, 2), of(3, 3, 9)];
+    let verdicts = |slots: &mut JobSlots| {
+        let verdict =
+            |(slot, work): (u8, &Work)| match slots.verify(slot, good_nonce(work), NONE, &ticket())
+            {
+                Outcome::Share(share) => share.job.session,
+                Outcome::Stale => 0,
+                other => panic!("{other:?}"),
+            };
+        (0u8..).zip(&works).map(verdict).collect::<Vec<_>>()
+    };
+    for (floors, expected) in [
+        (&[(1, 1), (2, 1), (3, 1)][..], [1, 2, 3]),
+        (&[(3, 9), (1, 1)], [1, 0, 3]),
+        (&[(1, 2), (2, 2)], [0, 2, 0]),
+        (&[], [0, 0, 0]),
+    ] {
+        let mut slots = JobSlots::new(3).unwrap();
+        for work in &works {
+            slots.insert(work.clone());
+        }
+        slots.set_floors(floors);
+        assert_eq!(verdicts(&mut slots), expected, "{floors:?}");
+    }
+}
+
+#[test]
+fn a_session_that_was_away_comes_back_with_its_old_floor() {
     let old = work(1, 1);
     let nonce = good_nonce(&old);
-    let mut slots = JobSlots::new(4).unwrap();
+    let mut slots = table(4);
     let slot = slots.insert(old);
-    slots.insert(work(2, 2));
+    slots.set_floors(&[]);
     assert_eq!(slots.verify(slot, nonce, NONE, &ticket()), Outcome::Stale);
+    slots.set_floors(&[(1, 1)]);
+    assert!(slots.verify(slot, nonce, NONE, &ticket()).is_proof());
+}
+
+#[test]
+fn a_good_predecessor_is_found_behind_void_work_of_another_session() {
+    let first = work(1, 1);
+    let mut other = made_up_job(2, 1, 4);
+    other.session = 2;
+    let other = work_of(other, vec![2, 0, 0, 0]);
+    let nonce = crossed(&first, &[&other]);
+    let mut slots = table(1);
+    slots.insert(first.clone());
+    let slot = slots.insert(other);
+    match slots.verify(slot, nonce, NONE, &ticket()) {
+        Outcome::Share(share) => assert_eq!(share.job, first.job),
+        verdict => panic!("{verdict:?}"),
+    }
 }
 
 #[test]
 fn work_of_the_same_generation_stays_good_beside_newer_work() {
     let first = work(1, 1);
     let nonce = good_nonce(&first);
-    let mut slots = JobSlots::new(4).unwrap();
+    let mut slots = table(4);
     let slot = slots.insert(first);
     slots.insert(work(2, 1));
     assert!(matches!(
@@ -268,7 +326,7 @@ fn crossed(first: &Work, others: &[&Work]) -> u32 {
 fn a_nonce_that_crossed_with_new_work_belongs_to_the_slot_s_previous_work() {
     let (first, second, third) = (work(1, 1), work(2, 1), work(3, 1));
     let nonce = crossed(&first, &[&second, &third]);
-    let mut slots = JobSlots::new(1).unwrap();
+    let mut slots = table(1);
     slots.insert(first.clone());
     let slot = slots.insert(second);
     match slots.verify(slot, nonce, NONE, &ticket()) {
@@ -291,7 +349,7 @@ fn a_nonce_that_crossed_with_new_work_belongs_to_the_slot_s_previous_work() {
 fn nonces_stay_known_when_their_work_becomes_the_predecessor() {
     let (first, second) = (work(1, 1), work(2, 1));
     let nonce = crossed(&first, &[&second]);
-    let mut slots = JobSlots::new(1).unwrap();
+    let mut slots = table(1);
     let slot = slots.insert(first);
     assert!(slots.verify(slot, nonce, NONE, &ticket()).is_proof());
     slots.insert(second);
@@ -305,9 +363,10 @@ fn nonces_stay_known_when_their_work_becomes_the_predecessor() {
 fn a_nonce_that_crossed_with_a_clean_job_is_stale_not_an_error() {
     let (first, second) = (work(1, 1), work(2, 2));
     let nonce = crossed(&first, &[&second]);
-    let mut slots = JobSlots::new(1).unwrap();
+    let mut slots = table(1);
     slots.insert(first);
     let slot = slots.insert(second);
+    slots.set_floors(&[(1, 2)]);
     assert_eq!(slots.verify(slot, nonce, NONE, &ticket()), Outcome::Stale);
 }
 
@@ -317,7 +376,7 @@ fn a_block_is_recognised() {
     job.nbits = 0x207f_ffff;
     let work = work_of(job, vec![0; 4]);
     let easy = Target::from_nbits(0x207f_ffff).unwrap();
-    let mut slots = JobSlots::new(1).unwrap();
+    let mut slots = table(1);
     let slot = slots.insert(work.clone());
     let solution = nonces(&work, work.version, 0, |hash| {
         work.job.target.is_met_by(hash)
@@ -336,7 +395,7 @@ fn the_difficulty_in_force_is_the_job_s_own() {
     hard.target = Target::from_difficulty(Difficulty::ONE);
     let hard = work_of(hard, easy.extranonce2.clone());
     let nonce = good_nonce(&easy);
-    let mut slots = JobSlots::new(2).unwrap();
+    let mut slots = table(2);
     let (easy, hard) = (slots.insert(easy), slots.insert(hard));
     assert!(matches!(
         slots.verify(hard, nonce, NONE, &ticket()),
@@ -367,7 +426,7 @@ proptest! {
         reports in proptest::collection::vec((0u8..4, 0u32..64, rolled()), 1..60),
         mask in prop_oneof![Just(0u32), Just(0x1fff_e000), Just(0x0000_6000), any::<u32>()],
     ) {
-        let mut slots = JobSlots::new(4).unwrap();
+        let mut slots = table(4);
         let works: Vec<Work> = (0..4)
             .map(|seed| {
                 let mut job = made_up_job(seed, 1, 4);

@@ -7,15 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{made_up_job, sha256d, work_of};
-use mining::{Job, Partition, PartitionError, Work, WorkError, WorkSource};
+use mining::{Assignment, Job, Partition, PartitionError, Work, WorkError, WorkSource};
 use proptest::prelude::*;
 
 const ARRIVAL: Duration = Duration::from_secs(50);
 
 fn source(index: u32, count: u32, job: &Job) -> WorkSource {
     let mut source = WorkSource::new(Partition::new(index, count).unwrap());
-    source.set_job(Arc::new(job.clone()));
+    give(&mut source, job.clone());
     source
+}
+
+/// Assigns one job, which arrived when it says so.
+fn give(source: &mut WorkSource, job: Job) {
+    let assignment = Assignment::single(Arc::new(job));
+    source.set_assignment(ARRIVAL, Arc::new(assignment));
+}
+
+fn take_away(source: &mut WorkSource) {
+    source.set_assignment(ARRIVAL, Arc::default());
 }
 
 fn value(extranonce2: &[u8]) -> u128 {
@@ -67,12 +77,12 @@ fn the_parts_of_all_chains_are_the_whole_space_once() {
 fn there_is_no_work_without_a_job() {
     let mut source = WorkSource::new(Partition::WHOLE);
     assert_eq!(source.next_work(ARRIVAL), Err(WorkError::NoJob));
-    source.set_job(Arc::new(made_up_job(1, 1, 4)));
+    give(&mut source, made_up_job(1, 1, 4));
     assert!(source.next_work(ARRIVAL).is_ok());
-    assert_eq!(source.job().map(|job| job.generation), Some(1));
-    source.clear_job();
+    assert!(source.is_assigned());
+    take_away(&mut source);
     assert_eq!(source.next_work(ARRIVAL), Err(WorkError::NoJob));
-    assert_eq!(source.job(), None);
+    assert!(!source.is_assigned());
 }
 
 #[test]
@@ -90,9 +100,9 @@ fn a_clean_job_does_not_restart_the_counter() {
     let mut source = source(0, 1, &made_up_job(1, 1, 4));
     source.next_work(ARRIVAL).unwrap();
     source.next_work(ARRIVAL).unwrap();
-    source.set_job(Arc::new(made_up_job(2, 2, 4)));
+    give(&mut source, made_up_job(2, 2, 4));
     assert_eq!(source.next_work(ARRIVAL).unwrap().extranonce2, [2, 0, 0, 0]);
-    source.set_job(Arc::new(made_up_job(1, 3, 8)));
+    give(&mut source, made_up_job(1, 3, 8));
     assert_eq!(
         source.next_work(ARRIVAL).unwrap().extranonce2,
         [3, 0, 0, 0, 0, 0, 0, 0]
@@ -117,7 +127,7 @@ fn time_never_goes_back_even_if_the_clock_or_a_resent_job_does() {
     assert_eq!(source.next_work(later).unwrap().ntime, job.ntime + 10);
     assert_eq!(source.next_work(ARRIVAL).unwrap().ntime, job.ntime + 10);
     job.received = later;
-    source.set_job(Arc::new(job.clone()));
+    give(&mut source, job.clone());
     assert_eq!(source.next_work(later).unwrap().ntime, job.ntime + 10);
     assert_eq!(
         source.next_work(Duration::ZERO).unwrap().ntime,
@@ -155,17 +165,18 @@ fn a_resent_job_does_not_refill_a_used_up_extranonce2() {
     let job = made_up_job(1, 1, 1);
     let mut source = source(255, 256, &job);
     source.next_work(ARRIVAL).unwrap();
-    source.set_job(Arc::new(Job {
+    let again = Job {
         id: "again".into(),
         generation: 2,
         ..job
-    }));
+    };
+    give(&mut source, again);
     assert_eq!(source.next_work(ARRIVAL), Err(WorkError::Exhausted));
     // Nor does a lost and resumed session.
-    source.clear_job();
-    source.set_job(Arc::new(made_up_job(1, 3, 1)));
+    take_away(&mut source);
+    give(&mut source, made_up_job(1, 3, 1));
     assert_eq!(source.next_work(ARRIVAL), Err(WorkError::Exhausted));
-    source.set_job(Arc::new(made_up_job(2, 4, 1)));
+    give(&mut source, made_up_job(2, 4, 1));
     assert!(source.next_work(ARRIVAL).is_ok());
 }
 
@@ -288,7 +299,7 @@ proptest! {
                     job = made_up_job(seed, job.generation + 1, len);
                     (job.ntime, job.received) = (ntime, now);
                     for source in &mut sources {
-                        source.set_job(Arc::new(job.clone()));
+                        give(source, job.clone());
                     }
                 }
                 Step::Works(works) => {

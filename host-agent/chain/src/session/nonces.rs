@@ -18,7 +18,10 @@ const PROBE: Duration = Duration::from_secs(1);
 
 impl Session {
     pub(super) fn handle_nonce(&mut self, now: Duration, reply: &NonceReply) {
-        if !matches!(self.phase, Phase::Mining | Phase::Stopping) || !self.offsets_written {
+        // At rest nonces that were on their way may still be worth a share.
+        let resting = self.phase == Phase::Idle && self.jobs_sent > 0;
+        let hashing = matches!(self.phase, Phase::Mining | Phase::Stopping);
+        if !(hashing || resting) || !self.offsets_written {
             return;
         }
         self.last_nonce = now;
@@ -32,6 +35,9 @@ impl Session {
         let outcome = self
             .slots
             .verify(origin.slot, reply.nonce, rolled, &self.ticket);
+        if resting && !outcome.is_proof() {
+            return;
+        }
         let chip = origin
             .chip
             .and_then(|chip| self.chips.get_mut(usize::from(chip)));

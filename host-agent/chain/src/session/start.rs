@@ -88,7 +88,7 @@ impl Session {
                 self.start_counting(now);
                 self.work_wanted = true;
             }
-            Purpose::Change => self.work_wanted = self.source.job().is_some(),
+            Purpose::Change => self.work_wanted = self.source.is_assigned(),
             Purpose::Stop => self.enter(Phase::Stopped),
         }
     }
@@ -151,7 +151,7 @@ impl Session {
                 self.readback = None;
                 self.chip_mask = Some(self.settings.chain.version_mask & CHIP_MASK);
                 self.enter(Phase::Idle);
-                self.work_wanted = self.source.job().is_some();
+                self.work_wanted = self.source.is_assigned();
             }
         }
         true

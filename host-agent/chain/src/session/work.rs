@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bm13xx::{HeaderJob, JobFormat};
-use mining::Work;
+use mining::{Work, WorkError};
 
 use super::{CHIP_MASK, Phase, Purpose, Session};
 
@@ -13,11 +13,18 @@ const EPOCH_SHARE: f64 = 0.9;
 /// early, so that chips never run dry.
 const TIMER: Duration = Duration::from_millis(1);
 /// How soon to look again when a job has no header left to give.
-const EXHAUSTED_RETRY: Duration = Duration::from_millis(100);
+const EXHAUSTED_RETRY: Duration = Duration::from_millis(20);
+/// Longest turn while several upstreams share the chain. Each has then had its part of a minute to
+/// within a hundredth of the minute.
+const SHARED_TURN: Duration = Duration::from_millis(500);
+/// How long nothing more is said about jobs that give no work for the same reason.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(600);
+/// Reasons that are remembered as told.
+const COMPLAINTS: usize = 8;
 
 impl Session {
     pub(super) fn wants_work(&self) -> bool {
-        matches!(self.phase, Phase::Idle | Phase::Mining) && self.source.job().is_some()
+        matches!(self.phase, Phase::Idle | Phase::Mining) && self.source.is_assigned()
     }
 
     pub(super) fn send_work_if_due(&mut self, now: Duration) -> bool {
@@ -28,14 +35,12 @@ impl Session {
         self.work_wanted = false;
         match self.source.next_work(now) {
             Ok(work) => {
-                self.exhausted = false;
                 self.send(now, work);
                 true
             }
             Err(error) => {
-                if !self.exhausted {
-                    self.exhausted = true;
-                    self.warn(format!("no new header to work on: {error}"));
+                if self.source.newest_is_void() || self.source.newest_is_used_up(now) {
+                    self.complain(now, "no new header to work on", error);
                 }
                 self.work_due = Some(now + EXHAUSTED_RETRY);
                 false
@@ -43,8 +48,34 @@ impl Session {
         }
     }
 
-    pub(super) fn send(&mut self, now: Duration, work: Work) {
+    /// Says which of several upstreams get no work from this chain.
+    pub(super) fn complain_of_unusable(&mut self, now: Duration) {
+        if self.source.lots() > 0 {
+            for error in self.source.unusable().to_vec() {
+                self.complain(now, "one of the pools gets no work from this chain", error);
+            }
+        }
+    }
+
+    fn complain(&mut self, now: Duration, what: &str, error: WorkError) {
+        self.complaints
+            .retain(|(_, told)| now.saturating_sub(*told) < COMPLAINT_PAUSE);
+        if self.complaints.len() < COMPLAINTS && self.complaints.iter().all(|(e, _)| *e != error) {
+            self.complaints.push((error, now));
+            self.warn(format!("{what}: {error}"));
+        }
+    }
+
+    pub(super) fn send(&mut self, now: Duration, mut work: Work) {
         let model = self.model();
+        if model.job_format == JobFormat::Header && self.source.lots() > 1 {
+            // A mask that serves all lots is not written anew at each turn, which would make chips start
+            // the versions of the job before over.
+            let common = self.source.common_mask().bits() & work.rollable_mask & CHIP_MASK;
+            if self.plan.version_epoch_with(self.clock, common) > 2 * SHARED_TURN {
+                work.rollable_mask = common;
+            }
+        }
         let mask = work.rollable_mask & CHIP_MASK;
         if model.job_format == JobFormat::Header && self.chip_mask != Some(mask) {
             let frame = self.plan.set_version_mask(mask);
@@ -57,6 +88,7 @@ impl Session {
             _ => mask,
         };
         let interval = self.work_interval(rolled);
+        let lasts = self.plan.version_epoch_with(self.clock, rolled);
         let frame = match model.job_format {
             JobFormat::Header => {
                 let job = HeaderJob {
@@ -88,7 +120,8 @@ impl Session {
             .work_due
             .filter(|due| *due <= now && *due + interval > now)
             .unwrap_or(now);
-        self.work_due = Some(from + interval);
+        let length = (from + interval).saturating_sub(now);
+        self.work_due = Some(self.source.begin_turn(now, length, lasts));
         if self.phase == Phase::Idle {
             self.enter(Phase::Mining);
             self.last_nonce = now;
@@ -104,9 +137,11 @@ impl Session {
     /// only a line that is never idle keeps them busy.
     pub(super) fn work_interval(&self, mask: u32) -> Duration {
         let epoch = self.plan.version_epoch_with(self.clock, mask);
-        let interval = epoch
-            .mul_f64(EPOCH_SHARE)
-            .min(self.settings.max_work_interval);
+        let longest = match self.source.lots() {
+            0 | 1 => self.settings.max_work_interval,
+            _ => self.settings.max_work_interval.min(SHARED_TURN),
+        };
+        let interval = epoch.mul_f64(EPOCH_SHARE).min(longest);
         if interval > 10 * TIMER {
             interval
         } else if interval > 2 * TIMER {

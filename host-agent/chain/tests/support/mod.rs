@@ -9,7 +9,7 @@ use std::time::Duration;
 use bm13xx::{ChainConfig, ChipKind, Destination, Frame, Megahertz, Register, TicketMask};
 use board_simulator::{ChainSpec, HostBaud, LineNoise, Noise, Report, VirtualChain};
 use chain::{Counters, Event, Failure, Output, Phase, Session, Settings};
-use mining::{Job, Partition, Share, Target};
+use mining::{Assignment, Job, Partition, Share, Target};
 
 /// Real hashes behind each nonce: 2^6. A nonce that noise made up passes for a good one once in 64.
 pub const ZERO_BITS: u8 = 6;
@@ -106,7 +106,12 @@ impl Bench {
     }
 
     pub fn give(&mut self, job: Job) {
-        self.session.handle_job(self.now, Some(Arc::new(job)));
+        self.assign(Assignment::single(Arc::new(job)));
+    }
+
+    pub fn assign(&mut self, assignment: Assignment) {
+        self.session
+            .handle_assignment(self.now, Arc::new(assignment));
         self.settle();
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mining::{Job, Partition, Share, WorkSource};
+use mining::{Assignment, Job, Partition, Share, WorkSource};
 use stratum::transport::{Channels, Connector, Stream, run};
 use stratum::v1::{Config, Session};
 use stratum::{Event, Stats};
@@ -150,7 +150,8 @@ impl Rig {
                 continue;
             };
             if !current.as_ref().is_some_and(|old| Arc::ptr_eq(old, &job)) {
-                source.set_job(Arc::clone(&job));
+                let assignment = Assignment::single(Arc::clone(&job));
+                source.set_assignment(self.epoch.elapsed(), Arc::new(assignment));
                 current = Some(job);
             }
             round += 1;
