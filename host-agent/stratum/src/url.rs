@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::authority::{AuthorityKey, KeyError};
+
 /// Where an upstream listens, and which protocol it speaks.
 ///
 /// | form | upstream |
@@ -29,7 +31,7 @@ pub struct PoolUrl {
     scheme: Scheme,
     host: String,
     port: u16,
-    authority_key: Option<String>,
+    authority_key: Option<AuthorityKey>,
     extranonce_subscribe: bool,
 }
 
@@ -120,11 +122,11 @@ impl PoolUrl {
         self.port
     }
 
-    /// The key that signs the certificates of a V2 pool, as base58check; `None` for other
-    /// protocols, and if the URL leaves it out.
+    /// The key that signs the certificates of a V2 pool; `None` for other protocols, and if
+    /// the URL leaves it out.
     #[must_use]
-    pub fn authority_key(&self) -> Option<&str> {
-        self.authority_key.as_deref()
+    pub fn authority_key(&self) -> Option<AuthorityKey> {
+        self.authority_key
     }
 
     /// Whether the URL asked for extranonce subscription with `#xnsub`.
@@ -206,12 +208,9 @@ pub enum UrlError {
         /// The protocol, for people.
         protocol: &'static str,
     },
-    /// The authority key of a V2 pool is none.
-    #[error(
-        "\"{0}\" is no authority key of a Stratum V2 pool; expected base58 text of some 50 \
-         characters that begins with 9, as on the pool's page"
-    )]
-    AuthorityKey(String),
+    /// What stands behind the port of a V2 pool is no authority key.
+    #[error("{0}; expected stratum2+tcp://host:port/KEY")]
+    AuthorityKey(#[from] KeyError),
     /// No port, or none that can be used.
     #[error(
         "\"{0}\" names no port from 1 to 65535; expected host:port, for instance pool.example:3333"
@@ -241,29 +240,15 @@ fn read_scheme(scheme: &str) -> Result<Scheme, UrlError> {
 }
 
 /// The authority key, which only V2 pools have.
-fn read_path(scheme: Scheme, path: &str) -> Result<Option<String>, UrlError> {
+fn read_path(scheme: Scheme, path: &str) -> Result<Option<AuthorityKey>, UrlError> {
     match scheme {
         _ if path.is_empty() => Ok(None),
-        Scheme::V2 => {
-            let key = path.trim_end_matches('/');
-            if is_authority_key(key) {
-                Ok(Some(key.to_owned()))
-            } else {
-                Err(UrlError::AuthorityKey(shown(key)))
-            }
-        }
+        Scheme::V2 => Ok(Some(path.trim_end_matches('/').parse()?)),
         _ => Err(UrlError::Path {
             path: shown(path),
             protocol: scheme.protocol(),
         }),
     }
-}
-
-fn is_authority_key(text: &str) -> bool {
-    (40..=60).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() && !matches!(b, b'0' | b'O' | b'I' | b'l'))
 }
 
 /// Host and port; `default` is the port if there is none.
@@ -396,7 +381,7 @@ mod tests {
     fn only_v2_pools_have_an_authority_key() {
         let text = format!("stratum2+tcp://pool.example:3336/{KEY}");
         let url: PoolUrl = text.parse().unwrap();
-        assert_eq!(url.authority_key(), Some(KEY));
+        assert_eq!(url.authority_key(), Some(KEY.parse().unwrap()));
         assert_eq!(url.to_string(), text);
         for key in ["KEY", "0bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh"] {
             let error = parse(&format!("stratum2+tcp://pool.example:3336/{key}"));
