@@ -64,9 +64,14 @@ pub(crate) struct Receivers {
     /// Smallest part of all of them together.
     together: f64,
     known: bool,
-    /// What was known before the last change.
-    before: Parts,
+    /// What was known before the last change, and how much of it there was together.
+    before: Option<(Parts, f64)>,
+    /// How often those of before came back since the last full lesson.
+    returns: u8,
 }
+
+/// A pool that goes to and fro more often has no constant receivers.
+const RETURNS: u8 = 3;
 
 /// How a job's receivers compare to what is known.
 #[derive(Debug, PartialEq)]
@@ -83,16 +88,24 @@ impl Receivers {
     /// Compares a job's receivers to what is known, and learns.
     pub(crate) fn see(&mut self, prev_hash: &[u8; 32], parts: &Parts) -> Option<Change> {
         if self.known {
-            let change = self.compare(parts)?;
-            if let Change::Gone(_) = change {
-                self.before = std::mem::take(&mut self.common);
-            }
+            let change = compare(&self.common, self.together, parts)?;
+            let before = (std::mem::take(&mut self.common), self.together);
+            self.before = (self.returns < RETURNS).then_some(before);
             self.start_over(prev_hash, parts);
             return Some(change);
         }
         if self.lesson.is_first() {
             self.start_over(prev_hash, parts);
             return None;
+        }
+        let returned =
+            |(before, together): &mut (Parts, f64)| compare(before, *together, parts).is_none();
+        if let Some((before, together)) = self.before.take_if(returned) {
+            self.returns += 1;
+            self.common.clone_from(&before);
+            self.together = together;
+            self.known = true;
+            return Some(Change::Back(before));
         }
         self.lesson.sample(prev_hash);
         self.common.retain(|script, least| {
@@ -101,33 +114,14 @@ impl Receivers {
             part >= SMALLEST
         });
         self.together = self.together.min(sum(&self.common, parts));
-        if !self.lesson.is_over() {
-            return None;
-        }
-        if self.common.is_empty() {
-            // Nothing is constant here; perhaps it will be.
+        if self.lesson.is_over() {
+            self.before = None;
+            self.returns = 0;
+            // If nothing is constant here, perhaps it will be.
+            self.known = !self.common.is_empty();
             self.lesson = Lesson::default();
-            self.before.clear();
-            return None;
         }
-        self.known = true;
-        let before = std::mem::take(&mut self.before);
-        let same = !before.is_empty() && before.keys().eq(self.common.keys());
-        same.then_some(Change::Back(before))
-    }
-
-    fn compare(&self, parts: &Parts) -> Option<Change> {
-        let gone: Parts = self
-            .common
-            .iter()
-            .filter(|(script, least)| parts.get(*script).copied().unwrap_or(0.0) < GONE * *least)
-            .map(|(script, least)| (script.clone(), *least))
-            .collect();
-        if !gone.is_empty() {
-            return Some(Change::Gone(gone));
-        }
-        let now = sum(&self.common, parts);
-        (now < self.together - SHIFT).then_some(Change::Shifted(self.together, now))
+        None
     }
 
     fn start_over(&mut self, prev_hash: &[u8; 32], parts: &Parts) {
@@ -141,6 +135,20 @@ impl Receivers {
             .collect();
         self.together = self.common.values().sum();
     }
+}
+
+/// What of the constant receivers, who had so much together, is different in a job.
+fn compare(common: &Parts, together: f64, parts: &Parts) -> Option<Change> {
+    let gone: Parts = common
+        .iter()
+        .filter(|(script, least)| parts.get(*script).copied().unwrap_or(0.0) < GONE * **least)
+        .map(|(script, least)| (script.clone(), *least))
+        .collect();
+    if !gone.is_empty() {
+        return Some(Change::Gone(gone));
+    }
+    let now = sum(common, parts);
+    (now < together - SHIFT).then_some(Change::Shifted(together, now))
 }
 
 fn sum(common: &Parts, parts: &Parts) -> f64 {
