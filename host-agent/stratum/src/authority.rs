@@ -74,7 +74,9 @@ impl fmt::Debug for AuthorityKey {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum KeyError {
     /// A character that base58 does not have.
-    #[error("the pool's key holds {0:?}, which no such key does; copy it once more from the pool's page")]
+    #[error(
+        "the pool's key holds {0:?}, which no such key does; copy it once more from the pool's page"
+    )]
     Character(char),
     /// Too few or too many characters.
     #[error("the pool's key is too {0}; a key has about 51 characters, copy it whole")]
@@ -175,7 +177,10 @@ mod tests {
         assert_eq!(parse("9bXiEd8boQVhq7"), Err(KeyError::Length("short")));
         let long = format!("{}{}", VECTOR.0, VECTOR.0);
         assert_eq!(parse(&long), Err(KeyError::Length("long")));
-        assert_eq!(parse(&format!("1{}", VECTOR.0)), Err(KeyError::Length("long")));
+        assert_eq!(
+            parse(&format!("1{}", VECTOR.0)),
+            Err(KeyError::Length("long"))
+        );
     }
 
     proptest! {

@@ -20,6 +20,8 @@ pub mod text;
 pub mod transport;
 pub mod url;
 pub mod v1;
+#[cfg(feature = "sv2")]
+pub mod v2;
 
 pub use authority::{AuthorityKey, KeyError};
 pub use sequence::Sequence;
