@@ -11,7 +11,7 @@ pub struct Alarm {
     pub code: Code,
     /// How bad it is.
     pub severity: Severity,
-    /// What happened, what it means, and what to do.
+    /// What happened; [`Code::advice`] says what to do.
     pub text: String,
 }
 
@@ -72,24 +72,57 @@ impl Code {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Unreadable => "coinbase_unreadable",
-            Self::Odd => "coinbase_odd",
-            Self::HeightBack => "height_back",
-            Self::HeightJump => "height_jump",
-            Self::HeightContradicts => "height_contradicts",
-            Self::ChainChanged => "chain_changed",
-            Self::RewardLow => "reward_low",
-            Self::RewardHigh => "reward_high",
-            Self::PoolChanged => "pool_changed",
-            Self::TagChanged => "tag_changed",
-            Self::PayoutChanged => "payout_changed",
-            Self::PayoutShifted => "payout_shifted",
-            Self::PayoutBack => "payout_back",
-            Self::OwnAddressMissing => "own_address_missing",
-            Self::OwnAddressGone => "own_address_gone",
-            Self::OwnPortionDropped => "own_portion_dropped",
-            Self::OwnAddressBack => "own_address_back",
-            Self::Refused => "work_refused",
+            Self::Unreadable => "coinbase-unreadable",
+            Self::Odd => "coinbase-odd",
+            Self::HeightBack => "height-back",
+            Self::HeightJump => "height-jump",
+            Self::HeightContradicts => "height-contradicts",
+            Self::ChainChanged => "chain-changed",
+            Self::RewardLow => "reward-low",
+            Self::RewardHigh => "reward-high",
+            Self::PoolChanged => "pool-changed",
+            Self::TagChanged => "tag-changed",
+            Self::PayoutChanged => "payout-changed",
+            Self::PayoutShifted => "payout-shifted",
+            Self::PayoutBack => "payout-back",
+            Self::OwnAddressMissing => "own-address-missing",
+            Self::OwnAddressGone => "own-address-gone",
+            Self::OwnPortionDropped => "own-portion-dropped",
+            Self::OwnAddressBack => "own-address-back",
+            Self::Refused => "work-refused",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Unreadable => {
+                "ask the pool what it lets you mine; min_payout_percent refuses such work"
+            }
+            Self::Odd => "ask the pool; a block found with this work may be worth nothing",
+            Self::HeightBack | Self::HeightJump | Self::HeightContradicts => {
+                "if it goes on, use another pool: its node is not in step with the network"
+            }
+            Self::ChainChanged | Self::PoolChanged | Self::TagChanged => {
+                "if you did not expect that, see what the pool says on its pages, and check whom you are connected to; TLS or Stratum V2 keep strangers out of the line"
+            }
+            Self::RewardLow | Self::RewardHigh => {
+                "ask the pool, and mine elsewhere until it has an answer"
+            }
+            Self::PayoutChanged | Self::PayoutShifted => {
+                "pools change addresses now and then, and thieves do so too: see what the pool says, and check whom you are connected to"
+            }
+            Self::OwnAddressMissing => {
+                "pools that collect the reward and pay you later look like this; if yours is one, leave payout_address out"
+            }
+            Self::OwnAddressGone | Self::OwnPortionDropped => {
+                "mine elsewhere until you know why; min_payout_percent refuses such work by itself"
+            }
+            Self::Refused => {
+                "the miner works for its other pools; check user, payout_address and min_payout_percent, or leave this pool"
+            }
+            Self::PayoutBack | Self::OwnAddressBack => "",
         }
     }
 }

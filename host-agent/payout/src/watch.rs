@@ -223,7 +223,7 @@ impl Watch {
         if last.network == Network::Bitcoin
             && log2_target(job.nbits) > log2_target(last.nbits) + 2.1
         {
-            let text = "the work suddenly belongs to a far easier block chain than before: the pool mines another coin, or it is not the pool; check whom you are connected to".to_owned();
+            let text = "the work suddenly belongs to a far easier block chain than before: the pool mines another coin, or it is not the pool".to_owned();
             self.teller
                 .raise(now, (Code::ChainChanged, ""), Severity::Critical, text);
         }
@@ -295,8 +295,6 @@ impl Watch {
     }
 
     fn check_identity(&mut self, now: Duration, job: &Job, coinbase: &Coinbase) {
-        const DO: &str =
-            "if you did not expect that, check the pool's own pages and whom you are connected to";
         let line = match coinbase.tag.line() {
             line if line.is_empty() => "nothing".to_owned(),
             line => format!("\"{line}\""),
@@ -304,7 +302,7 @@ impl Watch {
         match self.identity.see(&job.prev_hash, &coinbase.tag) {
             Some(Sign::Pool(before, after)) => {
                 let text = format!(
-                    "the work was marked as of {} and is now marked as of {} (it says {line}): somebody else may be using your hashrate; {DO}",
+                    "the work was marked as of {} and is now marked as of {} (it says {line}): somebody else may be using your hashrate",
                     before.unwrap_or("no known pool"),
                     after.unwrap_or("no known pool"),
                 );
@@ -313,7 +311,7 @@ impl Watch {
             }
             Some(Sign::Text(before)) => {
                 let text = format!(
-                    "the pool always wrote \"{}\" into its blocks and now writes {line}; {DO}",
+                    "the pool always wrote \"{}\" into its blocks and now writes {line}",
                     before.join(" ")
                 );
                 self.teller
@@ -334,9 +332,8 @@ impl Watch {
                 self.own.range = Some((part, part));
                 self.own.lesson.sample(&job.prev_hash);
             } else if self.expectation.named {
-                let text = format!(
-                    "the pool's work does not pay your address; it goes to {receiver}. Pools that collect the reward and pay you later look like this: if yours is one, payout_address is not needed here"
-                );
+                let text =
+                    format!("the pool's work does not pay your address; it goes to {receiver}");
                 self.teller
                     .raise(now, (Code::OwnAddressMissing, ""), Severity::Warning, text);
             }
@@ -351,7 +348,7 @@ impl Watch {
         if part <= 0.0 {
             self.own.missed = true;
             let text = format!(
-                "your address is no longer paid (it had {}); the reward now goes to {receiver}. Stop mining here until you know why",
+                "your address is no longer paid (it had {}); the reward now goes to {receiver}",
                 percent(least)
             );
             self.teller
@@ -417,7 +414,7 @@ impl Watch {
                     Severity::Warning
                 };
                 let text = format!(
-                    "the pool's work always paid {}; now it pays {}. Pools change addresses now and then, thieves do so too: look whether the pool says so",
+                    "the pool's work always paid {}; now it pays {}",
                     names(&gone),
                     if parts.is_empty() {
                         "your address only".to_owned()
