@@ -1,23 +1,34 @@
 //! The tokio task around a session: it opens connections, moves bytes and time, and decides
 //! nothing. A share that comes in is on the socket before anything else is looked at.
+//! [`PoolConnector`] is how an upstream is reached: directly or through a proxy, with TLS or
+//! without.
+
+mod connect;
+mod socks;
+mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
+mod trust;
 
 use std::fmt;
 use std::future::{Future, pending};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use mining::Share;
-use rustix::net::sockopt;
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, info, trace, warn};
 
 use crate::session::{Action, Event, Opening, Reason, Session, Stats};
+
+pub use connect::PoolConnector;
+pub use socks::{Proxy, ProxyError};
+pub use tcp::TcpConnector;
+pub use trust::{Fingerprint, Trust, TrustError};
 
 /// A byte stream to a pool.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -30,44 +41,13 @@ pub trait Connector: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the connection from coming about.
+    /// Whatever keeps the connection from coming about. An error that holds a [`Reason`]
+    /// (`io::Error::other(reason)`) is told as that reason.
     fn connect(
         &self,
         host: &str,
         port: u16,
     ) -> impl Future<Output = io::Result<Box<dyn Stream>>> + Send;
-}
-
-/// Plain TCP, without delay for small packets and with keepalive.
-#[derive(Clone, Copy, Debug)]
-pub struct TcpConnector {
-    /// For each address of the host; default 5 s.
-    pub connect_timeout: Duration,
-}
-
-impl Default for TcpConnector {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-        }
-    }
-}
-
-impl Connector for TcpConnector {
-    async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
-        let addresses = timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host((host, port)))
-            .await
-            .map_err(|_| io::Error::other(format!("no answer from DNS about {host}")))??;
-        let mut failure = None;
-        for address in addresses.take(MAX_ADDRESSES) {
-            match timeout(self.connect_timeout, open(address)).await {
-                Ok(Ok(stream)) => return Ok(Box::new(stream)),
-                Ok(Err(error)) => failure = Some(error),
-                Err(_) => failure = Some(io::ErrorKind::TimedOut.into()),
-            }
-        }
-        Err(failure.unwrap_or_else(|| io::Error::other(format!("{host} has no address"))))
-    }
 }
 
 /// Takes what a session tells.
@@ -146,15 +126,8 @@ pub async fn run<S: Session + ?Sized>(
     task.session
 }
 
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Addresses of a host that are tried; more would take longer than the next retry.
-const MAX_ADDRESSES: usize = 4;
 /// A pool that takes no data for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Keepalive as ESP-Miner has it: first probe after a minute, then every 10 s, dead after 3.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_PROBES: u32 = 3;
 const READ_BUFFER: usize = 16 * 1024;
 
 type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
@@ -308,8 +281,7 @@ impl<'a, C: Connector, S: Session + ?Sized> Task<'a, C, S> {
                 self.session.connected(now, opening);
             }
             Err(error) => {
-                let reason = Reason::ConnectFailed(error.to_string());
-                self.session.disconnected(now, reason);
+                self.session.disconnected(now, connect_failure(error));
             }
         }
     }
@@ -320,16 +292,6 @@ impl<'a, C: Connector, S: Session + ?Sized> Task<'a, C, S> {
         let now = self.now();
         self.session.disconnected(now, reason);
     }
-}
-
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(&stream, true)?;
-    sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(&stream, KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(&stream, KEEPALIVE_PROBES)?;
-    Ok(stream)
 }
 
 /// Writes the rest of a message; goes on where it was when dropped and called again.
@@ -383,6 +345,14 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
         None => pending().await,
+    }
+}
+
+/// What kept a connection from coming about, as a session is told it.
+pub fn connect_failure(error: io::Error) -> Reason {
+    match error.downcast() {
+        Ok(reason) => reason,
+        Err(error) => Reason::ConnectFailed(error.to_string()),
     }
 }
 

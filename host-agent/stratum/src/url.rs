@@ -1,6 +1,7 @@
 //! Pool URLs: the forms that people paste from pool pages, and clear words for those that
 //! name nothing that can be mined at.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -166,12 +167,13 @@ impl FromStr for PoolUrl {
 
 impl fmt::Display for PoolUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, host, port) = (self.scheme, &self.host, self.port);
-        if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}")?;
-        } else {
-            write!(f, "{scheme}://{host}:{port}")?;
-        }
+        write!(
+            f,
+            "{}://{}:{}",
+            self.scheme,
+            bracketed(&self.host),
+            self.port
+        )?;
         if let Some(key) = &self.authority_key {
             write!(f, "/{key}")?;
         }
@@ -252,7 +254,10 @@ fn read_path(scheme: Scheme, path: &str) -> Result<Option<AuthorityKey>, UrlErro
 }
 
 /// Host and port; `default` is the port if there is none.
-fn split_authority(authority: &str, default: Option<u16>) -> Result<(&str, u16), UrlError> {
+pub(crate) fn split_authority(
+    authority: &str,
+    default: Option<u16>,
+) -> Result<(&str, u16), UrlError> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, rest) = rest
             .split_once(']')
@@ -278,6 +283,15 @@ fn split_authority(authority: &str, default: Option<u16>) -> Result<(&str, u16),
     port.map_or(default, number)
         .map(|port| (host, port))
         .ok_or_else(|| UrlError::Port(shown(authority)))
+}
+
+/// A host as URLs have it: IPv6 addresses in brackets.
+pub(crate) fn bracketed(host: &str) -> Cow<'_, str> {
+    if host.contains(':') {
+        format!("[{host}]").into()
+    } else {
+        host.into()
+    }
 }
 
 /// Whether a text can be a host name or IPv4 address as far as characters go.

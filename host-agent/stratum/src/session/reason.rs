@@ -34,6 +34,9 @@ pub enum Reason {
     /// like, and which form of URL is for that.
     #[error("wrong protocol: {0}")]
     WrongProtocol(String),
+    /// TLS did not come about.
+    #[error("TLS failed: {0}")]
+    Tls(String),
     /// The encrypted channel of Stratum V2 did not come about or broke.
     #[error("the encryption with the pool failed: {0}")]
     Noise(String),
