@@ -190,10 +190,17 @@ async fn guarded(task: impl Future<Output = ()>, stopper: Stopper) {
 fn session(pool: &config::Pool, seed: u64, sequence: Sequence) -> anyhow::Result<Session> {
     let mut settings =
         stratum::v1::Config::new(pool.url.clone(), pool.user.clone(), pool.password.clone());
-    settings.extranonce_subscribe |= pool.extranonce_subscribe;
-    settings.suggest_difficulty = pool.suggest_difficulty.map(Difficulty::new).transpose()?;
-    if !pool.version_rolling {
-        settings.version_mask = 0;
+    if let config::Terms::V1 {
+        suggest_difficulty,
+        extranonce_subscribe,
+        version_rolling,
+    } = pool.terms
+    {
+        settings.extranonce_subscribe |= extranonce_subscribe;
+        settings.suggest_difficulty = suggest_difficulty.map(Difficulty::new).transpose()?;
+        if !version_rolling {
+            settings.version_mask = 0;
+        }
     }
     Session::new(settings, seed, sequence).with_context(|| format!("pool {}", pool.url))
 }

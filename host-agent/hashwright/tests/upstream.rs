@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use hashwright::config;
+use hashwright::config::{self, Terms};
 use hashwright::state::Snapshot;
 use pool::{PoolConfig, Quirk, Quirks};
 use serde_json::Value;
@@ -333,7 +333,15 @@ async fn without_version_rolling_boards_mine_all_the_same() {
         ..calm_pool()
     };
     mines_without_a_reject(|_| {}, refused).await;
-    mines_without_a_reject(|pool| pool.version_rolling = false, calm_pool()).await;
+    let without = |pool: &mut config::Pool| {
+        if let Terms::V1 {
+            version_rolling, ..
+        } = &mut pool.terms
+        {
+            *version_rolling = false;
+        }
+    };
+    mines_without_a_reject(without, calm_pool()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -372,7 +380,15 @@ async fn a_new_extranonce_in_the_session_spoils_no_share() {
                 quirks: Quirks::none().with(quirk).expect("quirk"),
                 ..calm_pool()
             };
-            let ask = |pool: &mut config::Pool| pool.extranonce_subscribe = subscribe;
+            let ask = |pool: &mut config::Pool| {
+                if let Terms::V1 {
+                    extranonce_subscribe,
+                    ..
+                } = &mut pool.terms
+                {
+                    *extranonce_subscribe = subscribe;
+                }
+            };
             mines_without_a_reject(ask, pool).await;
         }
     }

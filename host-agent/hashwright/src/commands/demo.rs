@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use board_profiles::Profile;
 use pool::{PoolConfig, PoolCore};
-use stratum::Secret;
 use stratum::transport::TcpConnector;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -104,14 +103,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             state_dir: std::env::temp_dir(),
             state_dir_given: false,
         },
-        pools: vec![config::Pool {
-            url: format!("stratum+tcp://{address}").parse()?,
-            user: "demo.worker".to_owned(),
-            password: Secret::new("x"),
-            suggest_difficulty: None,
-            extranonce_subscribe: false,
-            version_rolling: true,
-        }],
+        upstream: config::Upstream::default(),
+        pools: vec![config::Pool::new(
+            format!("stratum+tcp://{address}").parse()?,
+            "demo.worker",
+        )],
         boards,
         cooling: config::Cooling::default(),
         api: config::Api {

@@ -36,6 +36,8 @@ pub struct Summary {
     pub state_dir: String,
     /// Address of the API.
     pub api: String,
+    /// How work is shared out: `failover` or `quota`.
+    pub strategy: String,
     /// Pools in order of priority.
     pub pools: Vec<PoolSummary>,
     /// Boards in order.
@@ -47,8 +49,12 @@ pub struct Summary {
 pub struct PoolSummary {
     /// URL.
     pub url: String,
-    /// User.
+    /// User; for a node who is paid.
     pub user: String,
+    /// What it speaks.
+    pub protocol: String,
+    /// Percent of the work; 0 unless the strategy is `quota`.
+    pub quota: u32,
 }
 
 /// A board of a config.
@@ -159,7 +165,11 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "  API on {}", summary.api)?;
         for pool in &summary.pools {
-            writeln!(f, "  pool {} as {}", pool.url, pool.user)?;
+            write!(f, "  pool {} as {} ({})", pool.url, pool.user, pool.protocol)?;
+            match pool.quota {
+                0 => writeln!(f)?,
+                percent => writeln!(f, ", {percent} % of the work")?,
+            }
         }
         for board in &summary.boards {
             let simulated = if board.simulated { ", simulated" } else { "" };
@@ -211,6 +221,9 @@ impl Config {
             warnings
                 .push("[cooling] is for boards that the agent controls; it has none".to_owned());
         }
+        for (index, pool) in self.pools.iter().enumerate() {
+            warnings.extend(pool.warnings().map(|text| format!("pool {index}: {text}")));
+        }
         if self.boards.iter().any(Board::is_simulated) {
             warnings.push(
                 "simulated boards send their shares to the pool, where they earn nothing"
@@ -227,12 +240,15 @@ impl Summary {
             name: config.agent.name.clone(),
             state_dir: config.agent.state_dir.display().to_string(),
             api: config.api.listen.to_string(),
+            strategy: config.upstream.strategy.to_string(),
             pools: config
                 .pools
                 .iter()
                 .map(|pool| PoolSummary {
                     url: pool.url.to_string(),
-                    user: pool.user.clone(),
+                    user: pool.account(),
+                    protocol: pool.url.scheme().protocol().to_owned(),
+                    quota: pool.quota,
                 })
                 .collect(),
             boards: config.boards.iter().map(BoardSummary::of).collect(),

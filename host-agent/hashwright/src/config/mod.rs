@@ -7,6 +7,7 @@
 mod check;
 mod cooling;
 mod load;
+mod pools;
 mod reader;
 pub mod reference;
 mod simulated;
@@ -19,13 +20,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use board_profiles::Profile;
-use stratum::{PoolUrl, Secret};
 
 use crate::port::Uart;
 
 pub use check::{BoardSummary, PoolSummary, Report, Summary, check};
 pub use cooling::{Cooling, CoolingMode};
 pub use load::{ConfigError, Environment, System};
+pub use pools::{Channel, Pool, Proxy, Strategy, Terms, Trust, Upstream};
 pub use reader::Problem;
 pub use simulated::{PlannedFault, Quality, Sim};
 
@@ -37,6 +38,8 @@ pub const DEFAULT_PATH: &str = "/etc/hashwright/hashwright.toml";
 pub struct Config {
     /// The agent itself.
     pub agent: Agent,
+    /// How work is taken from the pools.
+    pub upstream: Upstream,
     /// Pools, in order of priority; at least one.
     pub pools: Vec<Pool>,
     /// Boards, in the order of the file; at least one.
@@ -75,23 +78,6 @@ pub struct Agent {
     pub state_dir: PathBuf,
     /// Whether the config names it, rather than leave it to the default.
     pub state_dir_given: bool,
-}
-
-/// `[[pool]]`: one upstream.
-#[derive(Clone, Debug)]
-pub struct Pool {
-    /// Where it listens.
-    pub url: PoolUrl,
-    /// User or payout address, with the worker name that the pool wants.
-    pub user: String,
-    /// Password, resolved.
-    pub password: Secret,
-    /// Share difficulty to ask for.
-    pub suggest_difficulty: Option<f64>,
-    /// Whether to ask for extranonce changes.
-    pub extranonce_subscribe: bool,
-    /// Whether to ask for version rolling.
-    pub version_rolling: bool,
 }
 
 /// `[[board]]`: one hash board.

@@ -117,6 +117,12 @@ impl<'r> Section<'r> {
         }
     }
 
+    /// Whether there is exactly this text.
+    pub(super) fn is_text(&self, key: &str, text: &str) -> bool {
+        self.value(key)
+            .is_some_and(|value| value.get_ref().as_str() == Some(text))
+    }
+
     /// A text that must be there.
     pub(super) fn required(&self, key: &str) -> Option<&'r str> {
         if !self.has(key) {

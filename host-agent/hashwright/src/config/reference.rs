@@ -34,7 +34,9 @@ pub struct Key {
 }
 
 /// All tables, in the order in which a config has them.
-pub const SECTIONS: &[Section] = &[AGENT, POOL, PASSWORD, BOARD, BOARD_SIM, COOLING, API];
+pub const SECTIONS: &[Section] = &[
+    AGENT, UPSTREAM, POOL, PASSWORD, TLS, BOARD, BOARD_SIM, COOLING, API,
+];
 
 /// Tables that configs will have, and that this version refuses rather than ignores: name, and
 /// what is meant to be set there.
@@ -69,44 +71,214 @@ const AGENT: Section = Section {
     ],
 };
 
+const UPSTREAM: Section = Section {
+    name: "upstream",
+    heading: "[upstream]",
+    about: "How work is taken from the pools. May be left out.",
+    keys: &[
+        Key {
+            name: "strategy",
+            kind: "text",
+            default: Some("\"failover\""),
+            range: "`failover` or `quota`",
+            about: "`failover`: all work goes to the first pool of the list that works. Pools above it are \
+                    tried in the background, and the best one that has proved itself gets the work back. \
+                    `quota`: all pools are connected, and each gets its `quota` of the hashing time; \
+                    the part of a pool that is away goes to the others in proportion.",
+            example: "\"quota\"",
+        },
+        Key {
+            name: "return_after_s",
+            kind: "whole number",
+            default: Some("60"),
+            range: "0 to 604800",
+            about: "How long a pool that had failed must be connected and give work without a break \
+                    before it gets work again while another pool works, seconds.",
+            example: "60",
+        },
+        Key {
+            name: "idle_after_s",
+            kind: "whole number",
+            default: Some("600"),
+            range: "0 to 604800; 0 for never",
+            about: "After so many seconds without work from any pool the boards are wound down and \
+                    switched off, as far as the agent controls their power. Pools are tried on, and the first \
+                    work wakes the boards.",
+            example: "1800",
+        },
+        Key {
+            name: "proxy",
+            kind: "text",
+            default: Some("none"),
+            range: "`socks5://host:port`",
+            about: "SOCKS5 proxy for all pools. It also resolves their names, so that `.onion` names work \
+                    and nobody else learns where you mine. Tor listens at `socks5://127.0.0.1:9050`.",
+            example: "\"socks5://127.0.0.1:9050\"",
+        },
+        Key {
+            name: "proxy_user",
+            kind: "text",
+            default: Some("none"),
+            range: "1 to 255 bytes; together with `proxy_password`",
+            about: "User at the proxy. Tor uses a separate circuit for each.",
+            example: "\"miner\"",
+        },
+        Key {
+            name: "proxy_password",
+            kind: "text or table",
+            default: Some("none"),
+            range: "as a pool's `password`",
+            about: "Password at the proxy. It is never logged, shown or returned.",
+            example: "{ file = \"proxy.secret\" }",
+        },
+    ],
+};
+
 const POOL: Section = Section {
     name: "pool",
     heading: "[[pool]]",
-    about: "One upstream. At least one, at most 16; their order is their priority: one that fails three times in a row without giving work is left for the next.",
+    about: "One upstream: a pool, or a node of your own. At least one, at most 16; with `failover` their \
+            order is their priority. Pools of all protocols mix.",
     keys: &[
         Key {
             name: "url",
             kind: "text",
             default: None,
-            range: "`stratum+tcp://host:port`, `tcp://host:port` or `host:port`; an IPv6 address \
-                    in brackets",
-            about: "Where the pool listens. `stratum+tls://`, `stratum2+tcp://` and `http://` \
-                    are understood, but not supported by this version. No user or password goes \
-                    in here.",
+            range: "`stratum+tcp://host:port` (also `tcp://` or nothing in front), \
+                    `stratum+tls://host:port`, `stratum2+tcp://host:port/KEY`, `http://host:port`, \
+                    `https://host:port`; an IPv6 address in brackets",
+            about: "Where the pool listens, and what it speaks: Stratum V1, V1 over TLS, Stratum V2 with the \
+                    authority key that the pool publishes, or a Bitcoin node's RPC for solo mining (ports \
+                    8332 and 443 if left out). No user or password goes in here.",
             example: "\"stratum+tcp://pool.example:3333\"",
         },
         Key {
             name: "user",
             kind: "text",
             default: None,
-            range: "1 to 256 characters, no spaces",
+            range: "1 to 256 characters, no spaces; for a node only together with `password`",
             about: "User or payout address as the pool wants it, usually followed by a dot and \
-                    the worker's name.",
+                    the worker's name. For a node the RPC user.",
             example: "\"bc1qexample.rack-3-7\"",
         },
         Key {
             name: "password",
             kind: "text or table",
             default: Some("\"x\""),
-            range: "up to 512 characters; or `{ file = \"...\" }`; or `{ env = \"...\" }`",
-            about: "Password; most pools ignore it. It is never logged, shown or returned.",
+            range: "up to 512 characters; or `{ file = \"...\" }`; or `{ env = \"...\" }`; not for Stratum \
+                    V2",
+            about: "Password; most pools ignore it. For a node the RPC password. It is never logged, shown or \
+                    returned.",
             example: "{ file = \"pool.secret\" }",
+        },
+        Key {
+            name: "quota",
+            kind: "whole number",
+            default: Some("none; required with `strategy = \"quota\"`"),
+            range: "1 to 100; those of all pools add up to 100",
+            about: "Percentage of the hashing time that this pool gets.",
+            example: "70",
+        },
+        Key {
+            name: "payout_address",
+            kind: "text",
+            default: Some("the address that `user` begins with, if it does; required for a node"),
+            range: "a Bitcoin address of any type, of the right network",
+            about: "Who is paid. For a node: to whom the blocks that you find pay. For a pool: whom you expect its \
+                    blocks to pay; you are told when they do not. Pools that collect the reward and pay you \
+                    later never do: leave it out there.",
+            example: "\"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4\"",
+        },
+        Key {
+            name: "min_payout_percent",
+            kind: "number",
+            default: Some("none"),
+            range: "0 to 100; needs `payout_address`",
+            about: "Refuse work that pays that address less than this part of the block reward. A pool whose \
+                    work is refused counts as failed, and others take over.",
+            example: "90",
+        },
+        Key {
+            name: "network",
+            kind: "text",
+            default: Some("the one that the address belongs to, if it is only one; else the node's"),
+            range: "`main`, `testnet`, `testnet4`, `signet` or `regtest`",
+            about: "Network that must be mined on. An address of another network, and a node on another \
+                    one, are refused.",
+            example: "\"main\"",
+        },
+        Key {
+            name: "cookie_file",
+            kind: "path",
+            default: Some("none"),
+            range: "only for a node, instead of `user` and `password`; may begin with `~/`",
+            about: "The node's cookie file, which it writes anew at each start into its data directory.",
+            example: "\"~/.bitcoin/.cookie\"",
+        },
+        Key {
+            name: "coinbase_tag",
+            kind: "text",
+            default: Some("\"/hashwright/\""),
+            range: "up to 64 printable ASCII characters; only for a node",
+            about: "What the blocks that you find say of who found them.",
+            example: "\"/rack-3-7/\"",
+        },
+        Key {
+            name: "tls",
+            kind: "table",
+            default: Some("the certificate authorities of this system"),
+            range: "only with `stratum+tls://` and `https://`",
+            about: "How the server is known; see below.",
+            example: "{ ca = \"pool-ca.pem\" }",
+        },
+        Key {
+            name: "channel",
+            kind: "text",
+            default: Some("\"extended\""),
+            range: "`extended` or `standard`; only for Stratum V2",
+            about: "Kind of channel. On a standard channel the pool makes the headers: fast machines run out \
+                    of work between two jobs, and nobody can see what the jobs pay. For simple pools only.",
+            example: "\"standard\"",
+        },
+        Key {
+            name: "trust_any_key",
+            kind: "true or false",
+            default: Some("false"),
+            range: "only for Stratum V2 without a key in the URL",
+            about: "Connect without knowing the pool's authority key. Anybody between you and the pool can \
+                    then take your hashes.",
+            example: "true",
+        },
+        Key {
+            name: "proxy",
+            kind: "text",
+            default: Some("that of `[upstream]`"),
+            range: "`socks5://host:port`, or `none`",
+            about: "SOCKS5 proxy for this pool alone; `none` goes there directly, as one wants for a node in \
+                    the same house.",
+            example: "\"none\"",
+        },
+        Key {
+            name: "proxy_user",
+            kind: "text",
+            default: Some("none"),
+            range: "1 to 255 bytes; together with `proxy_password`",
+            about: "User at this pool's own proxy.",
+            example: "\"miner\"",
+        },
+        Key {
+            name: "proxy_password",
+            kind: "text or table",
+            default: Some("none"),
+            range: "as `password`",
+            about: "Password at this pool's own proxy.",
+            example: "{ file = \"proxy.secret\" }",
         },
         Key {
             name: "suggest_difficulty",
             kind: "number",
             default: Some("none"),
-            range: "0.000001 to 1e15",
+            range: "0.000001 to 1e15; only for Stratum V1",
             about: "Share difficulty to ask the pool for. Pools may ignore it.",
             example: "2048",
         },
@@ -114,7 +286,7 @@ const POOL: Section = Section {
             name: "extranonce_subscribe",
             kind: "true or false",
             default: Some("false"),
-            range: "",
+            range: "only for Stratum V1",
             about: "Ask the pool to announce changes of the extranonce. `#xnsub` at the end of \
                     the URL does the same. Leave it off unless the pool wants it: some pools \
                     hang up on the request.",
@@ -124,7 +296,7 @@ const POOL: Section = Section {
             name: "version_rolling",
             kind: "true or false",
             default: Some("true"),
-            range: "",
+            range: "only for Stratum V1",
             about: "Ask the pool to let chips roll version bits. Without it most chips run out \
                     of work quickly and lose hashrate.",
             example: "true",
@@ -153,6 +325,32 @@ const PASSWORD: Section = Section {
             range: "name of a variable that is set and not empty",
             about: "Environment variable that holds the password.",
             example: "\"POOL_PASSWORD\"",
+        },
+    ],
+};
+
+const TLS: Section = Section {
+    name: "pool.tls",
+    heading: "tls = { ... }",
+    about: "How the server of a TLS connection is known. Exactly one of the two keys.",
+    keys: &[
+        Key {
+            name: "ca",
+            kind: "path",
+            default: Some("none"),
+            range: "a PEM file of at most 1 MiB; a relative path starts at the config's directory",
+            about: "Certificates of the authorities that are trusted for this pool, instead of the system's.",
+            example: "\"pool-ca.pem\"",
+        },
+        Key {
+            name: "fingerprint",
+            kind: "text",
+            default: Some("none"),
+            range: "64 hexadecimal digits, with or without colons",
+            about: "SHA-256 of the server's certificate. Exactly this one is trusted, whatever its name or its \
+                    dates: `openssl x509 -in server.pem -noout -fingerprint -sha256` shows it, and so does the \
+                    error when a certificate is not trusted.",
+            example: "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
         },
     ],
 };

@@ -7,19 +7,17 @@ use std::path::{Path, PathBuf};
 
 use board_profiles::{Profile, ProfileError, VoltageScope};
 use board_simulator::ChainSpec;
-use stratum::{PoolUrl, Scheme, Secret};
+use stratum::Secret;
 use toml::de::DeTable;
 
 use super::load::{Environment, MAX_FILE_BYTES};
 use super::reader::{Reader, Section};
-use super::{Agent, Api, Board, Config, Control, Pool, cooling, simulated};
+use super::pools::{self, MAX_POOLS};
+use super::{Agent, Api, Board, Config, Control, cooling, simulated};
 use crate::port::Uart;
 
 /// Longest file that holds a secret, bytes.
 const MAX_SECRET_BYTES: u64 = 4096;
-
-/// Most pools that a config may have.
-const MAX_POOLS: usize = 16;
 
 /// Most boards that a config may have.
 const MAX_BOARDS: usize = 64;
@@ -62,7 +60,7 @@ impl<'r> Tables<'r> {
                 root.bad(key, format!("{found} are too many; at most {most}"));
             }
         }
-        let pools: Vec<_> = pools.iter().map(|section| self.pool(section)).collect();
+        let (upstream, pools) = pools::read(self, &root.table_or_empty("upstream"), &pools);
         let read: Vec<_> = boards
             .iter()
             .enumerate()
@@ -75,71 +73,28 @@ impl<'r> Tables<'r> {
         let api = api(&root.table_or_empty("api"));
         Some(Config {
             agent,
-            pools: pools.into_iter().collect::<Option<_>>()?,
+            upstream,
+            pools: pools?,
             boards: read.into_iter().collect::<Option<_>>()?,
             cooling,
             api,
         })
     }
 
-    fn pool(&self, section: &Section<'r>) -> Option<Pool> {
-        section.required("url");
-        let url: Option<PoolUrl> = section.parsed("url").filter(|url: &PoolUrl| {
-            let wired = url.scheme() == Scheme::V1;
-            if !wired {
-                let protocol = url.scheme().protocol();
-                section.bad(
-                    "url",
-                    format!(
-                        "{protocol} is not supported yet; use the pool's stratum+tcp:// address"
-                    ),
-                );
-            }
-            wired
-        });
-        let user = section.required("user").filter(|user| {
-            let good = (1..=256).contains(&user.chars().count()) && !user.contains(is_unseen);
-            if !good {
-                section.bad("user", "must be 1 to 256 characters without spaces");
-            }
-            good
-        });
-        let password = self.password(section);
-        let suggest_difficulty = section.number("suggest_difficulty", 1e-6..=1e15);
-        let extranonce_subscribe = section.boolean("extranonce_subscribe").unwrap_or(false);
-        let version_rolling = section.boolean("version_rolling").unwrap_or(true);
-        let url = url?;
-        Some(Pool {
-            extranonce_subscribe: extranonce_subscribe || url.extranonce_subscribe(),
-            url,
-            user: user?.to_owned(),
-            password: password?,
-            suggest_difficulty,
-            version_rolling,
-        })
-    }
-
-    fn password(&self, pool: &Section<'r>) -> Option<Secret> {
-        const KEY: &str = "password";
-        if !pool.has(KEY) {
+    /// A secret that stands in the config, a file or a variable; `x` if there is none.
+    pub(super) fn secret(&self, section: &Section<'r>, key: &str) -> Option<Secret> {
+        if !section.has(key) {
             return Some(Secret::new("x"));
         }
-        if !pool.is_table(KEY) {
+        if !section.is_table(key) {
             // A wrong type must not repeat the value, and does not.
-            return usable_secret(pool, KEY, pool.text(KEY)?);
+            return usable_secret(section, key, section.text(key)?);
         }
-        let table = pool.table(KEY, "pool.password")?;
+        let table = section.table(key, "pool.password")?;
         match (table.has("file"), table.has("env")) {
             (true, false) => {
-                let path = self.path(table.text("file")?);
-                match self.env.read(&path, MAX_SECRET_BYTES) {
-                    Ok(text) => usable_secret(&table, "file", text.trim_end_matches(['\r', '\n'])),
-                    Err(error) => {
-                        let path = path.display();
-                        table.bad("file", format!("cannot read {path}: {error}"));
-                        None
-                    }
-                }
+                let text = self.file(&table, "file", table.text("file")?, MAX_SECRET_BYTES)?;
+                usable_secret(&table, "file", text.trim_end_matches(['\r', '\n']))
             }
             (false, true) => {
                 let name = table.text("env")?;
@@ -155,10 +110,36 @@ impl<'r> Tables<'r> {
                 }
             }
             _ => {
-                pool.bad(KEY, "must be text, { file = \"...\" } or { env = \"...\" }");
+                section.bad(key, "must be text, { file = \"...\" } or { env = \"...\" }");
                 None
             }
         }
+    }
+
+    /// The text of a file that a key names; what cannot be read is noted.
+    pub(super) fn file(
+        &self,
+        section: &Section<'r>,
+        key: &str,
+        path: &str,
+        limit: u64,
+    ) -> Option<String> {
+        let path = self.path(path);
+        let text = self.env.read(&path, limit);
+        text.map_err(|error| section.bad(key, format!("cannot read {}: {error}", path.display())))
+            .ok()
+    }
+
+    /// A path that may begin with `~/`, for the home directory of whoever runs the agent.
+    pub(super) fn home(&self, section: &Section<'r>, key: &str, text: &str) -> Option<PathBuf> {
+        let Some(rest) = text.strip_prefix("~/") else {
+            return Some(self.path(text));
+        };
+        let home = self.env.variable("HOME").filter(|home| !home.is_empty());
+        if home.is_none() {
+            section.bad(key, "begins with ~/, but HOME is not set; write the whole path");
+        }
+        home.map(|home| Path::new(&home).join(rest))
     }
 
     fn board(&self, index: usize, section: &Section<'r>) -> Option<Board> {
@@ -440,8 +421,4 @@ fn usable_secret(section: &Section<'_>, key: &str, text: &str) -> Option<Secret>
         return None;
     }
     Some(Secret::new(text))
-}
-
-fn is_unseen(c: char) -> bool {
-    c.is_whitespace() || c.is_control()
 }

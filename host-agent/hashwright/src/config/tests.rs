@@ -95,8 +95,15 @@ fn a_minimal_config_gets_the_documented_defaults() {
     let pool = &config.pools[0];
     assert_eq!((pool.url.host(), pool.url.port()), ("pool.example", 3333));
     assert_eq!(pool.password.expose(), "x");
-    assert_eq!(pool.suggest_difficulty, None);
-    assert!(pool.version_rolling && !pool.extranonce_subscribe);
+    assert!(matches!(
+        pool.terms,
+        Terms::V1 {
+            suggest_difficulty: None,
+            extranonce_subscribe: false,
+            version_rolling: true,
+        }
+    ));
+    assert_eq!(config.upstream, Upstream::default());
     let board = &config.boards[0];
     assert_eq!(board.control, Control::Simulated);
     assert_eq!(board.target_mhz(), 525.0);
@@ -154,9 +161,20 @@ listen = "[::1]:5000"
     };
     assert_eq!(first.url.host(), "::1");
     assert_eq!(first.password.expose(), "hunter2");
-    assert_eq!(first.suggest_difficulty, Some(0.5));
-    assert!(first.extranonce_subscribe && !first.version_rolling);
-    assert!(second.extranonce_subscribe, "asked for by #xnsub");
+    assert!(matches!(
+        first.terms,
+        Terms::V1 {
+            suggest_difficulty: Some(0.5),
+            extranonce_subscribe: true,
+            version_rolling: false,
+        }
+    ));
+    let asked_for_by_url = Terms::V1 {
+        suggest_difficulty: None,
+        extranonce_subscribe: true,
+        version_rolling: true,
+    };
+    assert_eq!(second.terms, asked_for_by_url);
     let [real, simulated] = &config.boards[..] else {
         panic!("two boards")
     };
@@ -277,19 +295,6 @@ fn tables_of_later_versions_are_refused_not_ignored() {
         let said = problem(&format!("{MINIMAL}\n[{name}]\nanything = 1\n"));
         assert!(said.contains("not in this version yet"), "{said}");
         assert!(said.contains(&format!("leave [{name}] out")), "{said}");
-    }
-}
-
-#[test]
-fn protocols_of_later_versions_are_refused_by_name() {
-    for url in [
-        "stratum+tls://p.example:443",
-        "stratum2+tcp://p.example:1",
-        "http://127.0.0.1:8332",
-    ] {
-        let said = problem(&pool(&format!("url = \"{url}\"\nuser = \"u\"")));
-        assert!(said.starts_with("line 6: pool[0].url: "), "{said}");
-        assert!(said.contains("not supported yet"), "{said}");
     }
 }
 
@@ -684,6 +689,7 @@ fn every_key_of_the_reference_is_read_and_typed() {
                 "pool" => pool(&line),
                 "board" => format!("[[board]]\n{line}\n"),
                 "pool.password" => pool(&format!("password = {{ {line} }}")),
+                "pool.tls" => pool(&format!("tls = {{ {line} }}")),
                 "board.sim" => board(&format!("uart = \"sim\"\nsim = {{ {line} }}")),
                 top => format!("[{top}]\n{line}\n"),
             };
@@ -784,3 +790,4 @@ fn check_warns_of_boards_that_nothing_guards() {
 }
 
 mod documents;
+mod pools;

@@ -17,7 +17,6 @@ use hashwright::config::{self, Config};
 use hashwright::state::Snapshot;
 use hashwright::stop::{self, Stop, Stopper};
 use pool::{PoolConfig, PoolCore, PoolHandle, PoolStats};
-use stratum::Secret;
 use stratum::transport::{Connector, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
@@ -305,6 +304,7 @@ pub fn config(boards: Vec<config::Board>) -> Config {
             state_dir: PathBuf::from("/nonexistent"),
             state_dir_given: false,
         },
+        upstream: config::Upstream::default(),
         pools: vec![upstream(FIRST)],
         boards,
         cooling: config::Cooling::default(),
@@ -316,14 +316,8 @@ pub fn config(boards: Vec<config::Board>) -> Config {
 
 /// A pool as configured.
 pub fn upstream(host: &str) -> config::Pool {
-    config::Pool {
-        url: format!("stratum+tcp://{host}:3333").parse().expect("url"),
-        user: "lab.worker".to_owned(),
-        password: Secret::new("x"),
-        suggest_difficulty: None,
-        extranonce_subscribe: false,
-        version_rolling: true,
-    }
+    let url = format!("stratum+tcp://{host}:3333");
+    config::Pool::new(url.parse().expect("url"), "lab.worker")
 }
 
 /// A pool on which every nonce of a simulated board is a share, with a block every minute.
