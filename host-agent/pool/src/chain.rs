@@ -18,7 +18,7 @@ pub(crate) const SIGNALLING_VERSION: u32 = 0x3000_0000;
 
 /// Pay-to-witness-public-key-hash script of BIP 173's example key, whose regtest address is
 /// `bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080`.
-const TEST_SCRIPT: [u8; 22] = [
+pub(crate) const TEST_SCRIPT: [u8; 22] = [
     0x00, 0x14, 0x75, 0x1e, 0x76, 0xe8, 0x19, 0x91, 0x96, 0xd4, 0x54, 0x94, 0x1c, 0x45, 0xd1, 0xb3,
     0xa3, 0x23, 0xf1, 0x43, 0x3b, 0xd6,
 ];
@@ -46,6 +46,26 @@ pub(crate) struct MadeUpChain {
     commitment: [u8; 32],
     fees_sats: u64,
     next_id: u64,
+}
+
+/// What a template provider would tell about the newest template, for those who build the coinbase
+/// themselves.
+#[cfg(feature = "sv2")]
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) id: u64,
+    pub(crate) height: u32,
+    pub(crate) prev_hash: BlockHash,
+    /// Merkle branch of the coinbase, lowest first, in header order.
+    pub(crate) branch: Vec<[u8; 32]>,
+    pub(crate) version: u32,
+    pub(crate) nbits: u32,
+    /// Subsidy and fees.
+    pub(crate) reward_sats: u64,
+    /// BIP 34: the height as the first push of the script signature.
+    pub(crate) height_push: Vec<u8>,
+    /// Script of the witness commitment output.
+    pub(crate) commitment: Vec<u8>,
 }
 
 impl MadeUpChain {
@@ -110,6 +130,33 @@ impl MadeUpChain {
         }
     }
 
+    /// A new template on the current block, with a few more transactions than the last.
+    #[cfg(feature = "sv2")]
+    pub(crate) fn next_snapshot(&mut self) -> Snapshot {
+        self.grow_mempool();
+        self.next_id = self.next_id.wrapping_add(1);
+        let height = script_number(self.height);
+        Snapshot {
+            id: self.next_id,
+            height: self.height,
+            prev_hash: self.prev_hash,
+            branch: self.branch.clone(),
+            version: self.version,
+            nbits: self.nbits,
+            reward_sats: self.reward_sats(),
+            height_push: [&[height.len() as u8], height.as_slice()].concat(),
+            commitment: [COMMITMENT_PREFIX.as_slice(), &self.commitment].concat(),
+        }
+    }
+
+    /// Subsidy and fees of the block being worked on.
+    fn reward_sats(&self) -> u64 {
+        let subsidy = FIRST_SUBSIDY_SATS
+            .checked_shr(self.height / HALVING_BLOCKS)
+            .unwrap_or(0);
+        subsidy + self.fees_sats
+    }
+
     fn begin_block(&mut self, solution: Option<BlockHash>) {
         self.prev_hash = solution.unwrap_or_else(|| self.made_up_solution());
         self.fees_sats = 0;
@@ -169,10 +216,7 @@ impl MadeUpChain {
         let mut second = self.tag.clone();
         second.extend([0xff; 4]);
         second.push(2);
-        let subsidy = FIRST_SUBSIDY_SATS
-            .checked_shr(self.height / HALVING_BLOCKS)
-            .unwrap_or(0);
-        second.extend((subsidy + self.fees_sats).to_le_bytes());
+        second.extend(self.reward_sats().to_le_bytes());
         second.push(TEST_SCRIPT.len() as u8);
         second.extend(TEST_SCRIPT);
         second.extend(0u64.to_le_bytes());

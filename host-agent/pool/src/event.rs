@@ -169,6 +169,9 @@ pub struct PoolStats {
     pub height: u32,
     /// Rate that the accepted shares of the last ten minutes stand for, hashes per second.
     pub hashrate_hps: f64,
+    /// Shares on which the two independent checks of the Stratum V2 pool did not agree; a defect in one
+    /// of them, if it is not zero.
+    pub disagreements: u64,
     /// Events that nobody took in time and were dropped, oldest first.
     pub events_lost: u64,
 }

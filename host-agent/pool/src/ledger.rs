@@ -5,6 +5,7 @@ use crate::chain::{MadeUpChain, PLAIN_VERSION, SIGNALLING_VERSION};
 use crate::config::PoolConfig;
 use crate::event::{Event, PoolStats};
 use crate::hash::BlockHash;
+use crate::meter::WorkMeter;
 use crate::quirks::Quirk;
 use crate::session::Grant;
 use crate::share::ShareRules;
@@ -19,11 +20,6 @@ const MAX_EVENTS: usize = 4096;
 const MAX_SEEN: usize = 100_000;
 /// Lost sessions remembered for resumption.
 const MAX_RESUMABLE: usize = 256;
-/// The hashrate is averaged over this many buckets of this many seconds.
-const BUCKETS: u64 = 60;
-const BUCKET_S: u64 = 10;
-/// Hashes that one unit of difficulty stands for.
-const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
 /// A lost session, waiting for its miner to come back.
 #[derive(Debug)]
@@ -48,7 +44,7 @@ pub(crate) struct Ledger {
     seen_order: VecDeque<BlockHash>,
     resumable: VecDeque<Resumable>,
     events: VecDeque<Event>,
-    work: VecDeque<(u64, f64)>,
+    work: WorkMeter,
     counter: u64,
 }
 
@@ -87,7 +83,7 @@ impl Ledger {
             seen_order: VecDeque::new(),
             resumable: VecDeque::new(),
             events: VecDeque::new(),
-            work: VecDeque::new(),
+            work: WorkMeter::default(),
             config,
         }
     }
@@ -181,25 +177,11 @@ impl Ledger {
     /// Counts the work of an accepted share.
     pub(crate) fn count_work(&mut self, now: Duration, difficulty: f64) {
         self.stats.accepted_work += difficulty;
-        let bucket = now.as_secs() / BUCKET_S;
-        match self.work.back_mut() {
-            Some((last, sum)) if *last >= bucket => *sum += difficulty,
-            _ => self.work.push_back((bucket, difficulty)),
-        }
-        while self.work.len() > BUCKETS as usize {
-            self.work.pop_front();
-        }
+        self.work.count(now, difficulty);
     }
 
     /// Hashes per second behind the accepted shares of the last ten minutes.
     pub(crate) fn hashrate_hps(&self, now: Duration) -> f64 {
-        let oldest = (now.as_secs() / BUCKET_S).saturating_sub(BUCKETS);
-        let recent = || self.work.iter().filter(|(bucket, _)| *bucket > oldest);
-        let Some((first, _)) = recent().next() else {
-            return 0.0;
-        };
-        let seconds = now.as_secs_f64() - (first * BUCKET_S) as f64;
-        let work: f64 = recent().map(|(_, sum)| sum).sum();
-        work * HASHES_PER_DIFFICULTY / seconds.max(1.0)
+        self.work.hashrate_hps(now)
     }
 }

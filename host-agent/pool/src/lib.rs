@@ -20,7 +20,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Not supported: TLS, Stratum V2, payouts, real block templates.
+//! With the feature `sv2` there is a Stratum V2 pool beside it, module `v2`, on the same made-up chain.
+//!
+//! Not supported: TLS, payouts, real block templates.
 
 mod chain;
 mod config;
@@ -28,6 +30,7 @@ mod engine;
 mod event;
 mod hash;
 mod ledger;
+mod meter;
 mod outbox;
 mod quirks;
 mod report;
@@ -37,6 +40,8 @@ mod share;
 mod switches;
 mod target;
 mod template;
+#[cfg(feature = "sv2")]
+pub mod v2;
 mod vardiff;
 mod wire;
 

@@ -179,6 +179,7 @@ impl PoolStats {
             "jobs": self.jobs,
             "height": self.height,
             "hashrate_hps": self.hashrate_hps,
+            "disagreements": self.disagreements,
             "events_lost": self.events_lost,
         })
     }
