@@ -189,17 +189,26 @@ pub struct RejectReason {
     pub count: u64,
 }
 
-/// One configured pool.
+/// One configured pool, or node for solo mining.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PoolStatus {
     /// Position in the config, from 0.
     pub index: usize,
     /// URL without secrets.
     pub url: String,
+    /// What is spoken with it, e.g. `Stratum V1`.
+    pub protocol: String,
     /// User as configured.
     pub user: String,
-    /// True for the pool that gets our work now.
+    /// True for a pool that gets our work now.
     pub active: bool,
+    /// What it is for now: `unused`, `connecting`, `returning` while it proves itself, `standby`,
+    /// `active`, `leaving`.
+    pub role: String,
+    /// Part of the work that it gets now, percent.
+    pub work_percent: f64,
+    /// Part of the work that the config gives it, percent; none with another strategy than quotas.
+    pub quota_percent: Option<f64>,
     /// `unused`, `connecting`, `handshake`, `mining`, `retrying`.
     pub state: String,
     /// Last problem, if any.
@@ -220,20 +229,82 @@ pub struct PoolStatus {
     pub accepted: u64,
     /// Sum of the difficulties of accepted shares.
     pub accepted_difficulty: f64,
+    /// When the last share was accepted, uptime of the agent in seconds.
+    pub last_share_s: Option<f64>,
     /// Shares rejected.
     pub rejected: u64,
+    /// Rejected shares whose job was out of date or unknown.
+    pub stale: u64,
     /// Rejects by reason.
     pub reject_reasons: Vec<RejectReason>,
     /// Shares sent that were never answered.
     pub unconfirmed: u64,
     /// Shares dropped before sending because their session or job had gone.
     pub dropped: u64,
+    /// Blocks that it is known to have taken; only nodes tell.
+    pub blocks: u64,
     /// Median time from submit to answer, milliseconds.
     pub latency_ms: Option<f64>,
+    /// Nine of ten answers came within this, milliseconds.
+    pub latency_p90_ms: Option<f64>,
+    /// 99 of 100 answers came within this, milliseconds.
+    pub latency_p99_ms: Option<f64>,
     /// Connections made.
     pub connects: u64,
     /// Best share difficulty at this pool.
     pub best_difficulty: f64,
+    /// Last warning about what it lets us mine, e.g. that other addresses are paid than before.
+    pub alarm: Option<String>,
+    /// What its last job pays, and whom; none before the first job.
+    pub payout: Option<PayoutStatus>,
+}
+
+/// What a job pays, and whom.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PayoutStatus {
+    /// Why it cannot be said; the fields below are empty then.
+    pub unknown: Option<String>,
+    /// Why the job was refused by the owner's rule.
+    pub refused: Option<String>,
+    /// Height of the block to be mined, if the coinbase says it.
+    pub height: Option<u32>,
+    /// Network that addresses are written for: `bitcoin`, `testnet`, `testnet4`, `signet`, `regtest`.
+    pub network: String,
+    /// Pool that the marks in the coinbase are known of. Anybody can write them.
+    pub pool: Option<String>,
+    /// Readable text in the coinbase.
+    pub tag: String,
+    /// All that the block pays, satoshi.
+    pub total_sat: u64,
+    /// Addresses of the owner that are looked for.
+    pub own_addresses: Vec<String>,
+    /// What goes to them, satoshi; none if none are known.
+    pub own_sat: Option<u64>,
+    /// The same in percent of what can be spent.
+    pub own_percent: Option<f64>,
+    /// Work that pays them less than this percentage is refused; none without such a rule.
+    pub min_percent: Option<f64>,
+    /// The outputs that somebody can spend, largest first, at most 12.
+    pub outputs: Vec<PayoutOutput>,
+    /// How many there are.
+    pub output_count: usize,
+    /// What is odd about the coinbase.
+    pub problems: Vec<String>,
+}
+
+/// One output of a job's coinbase.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PayoutOutput {
+    /// Address, or what the script is.
+    pub receiver: String,
+    /// Kind of script, e.g. `P2WPKH`.
+    pub kind: String,
+    /// Satoshi.
+    pub value_sat: u64,
+    /// Percent of what can be spent.
+    pub percent: f64,
+    /// It pays the owner.
+    pub own: bool,
 }
 
 /// Everything at one moment.

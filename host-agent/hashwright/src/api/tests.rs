@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::state::Snapshot;
-use crate::state::{BoardStatus, ChipStatus, PoolStatus, RejectReason};
+use crate::state::{BoardStatus, ChipStatus, PayoutOutput, PayoutStatus, PoolStatus, RejectReason};
 
 /// Long enough for a loaded machine; only a hang takes it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -216,6 +216,10 @@ fn sample() -> Snapshot {
         pools: vec![PoolStatus {
             url: "stratum+tcp://pool.example:3333".into(),
             reject_reasons: vec![RejectReason::default()],
+            payout: Some(PayoutStatus {
+                outputs: vec![PayoutOutput::default()],
+                ..Default::default()
+            }),
             ..Default::default()
         }],
         ..Default::default()

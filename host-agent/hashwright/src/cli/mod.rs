@@ -7,6 +7,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::api::methods::{self, CoolingSet};
+use crate::state::SystemInfo;
 
 mod client;
 pub mod render;
@@ -157,20 +158,21 @@ pub async fn chips(args: &ChipArgs) -> Result<String, ClientError> {
     ))
 }
 
-/// `hashwright pools`: the configured pools.
+/// `hashwright pools`: the configured pools, their statistics, and what each lets us mine.
 ///
 /// # Errors
 ///
 /// No agent, or no sensible reply; see [`ClientError`].
 pub async fn pools(args: &ClientArgs) -> Result<String, ClientError> {
-    let pools = Client::connect(&args.url)
-        .await?
-        .call(methods::POOL_LIST)
-        .await?;
+    let client = Client::connect(&args.url).await?;
+    let pools = client.call(methods::POOL_LIST).await?;
     if args.json {
         return Ok(pools.to_string());
     }
-    Ok(render::pools(&typed::<Vec<_>>(methods::POOL_LIST, &pools)?))
+    let system = client.call(methods::SYSTEM_INFO).await?;
+    let system: SystemInfo = typed(methods::SYSTEM_INFO, &system)?;
+    let pools = typed::<Vec<_>>(methods::POOL_LIST, &pools)?;
+    Ok(render::pool_details(&pools, system.uptime_s))
 }
 
 /// `hashwright cooling`: shows how boards are cooled, or changes it.

@@ -4,6 +4,9 @@ use crate::format::{self, Column, Table};
 use crate::state::{BoardStatus, ChipStatus, MinerStatus, PoolStatus, StationStatus, SystemInfo};
 
 pub mod control;
+mod pools;
+
+pub use pools::{pool_details, pools};
 
 /// Longest text from outside in a table cell, characters.
 const CELL: usize = 48;
@@ -160,62 +163,6 @@ pub fn chips(chips: &[ChipStatus], boards: &[BoardStatus]) -> String {
         .filter(|board| chips.iter().any(|chip| chip.board == board.index));
     let mut lines = table.lines(None);
     lines.extend(simulated_note(shown));
-    lines.join("\n")
-}
-
-/// A line per pool, then their problems, messages and reasons of rejects.
-pub fn pools(pools: &[PoolStatus]) -> String {
-    if pools.is_empty() {
-        return "No pools are configured.".into();
-    }
-    let mut table = Table::new([
-        Column::left("pool"),
-        Column::left("state"),
-        Column::left("user"),
-        Column::right("difficulty"),
-        Column::left("job"),
-        Column::right("accepted"),
-        Column::right("rejected"),
-        Column::right("no answer"),
-        Column::right("answer time"),
-        Column::right("best"),
-    ]);
-    for pool in pools {
-        let active = if pool.active { '*' } else { ' ' };
-        table.push([
-            format!("{}{active}{}", pool.index, cell(&pool.url)),
-            cell(&pool.state),
-            cell(&pool.user),
-            format::difficulty(pool.difficulty),
-            format::plain(pool.job_id.as_deref().unwrap_or("–"), 16),
-            pool.accepted.to_string(),
-            pool.rejected.to_string(),
-            pool.unconfirmed.to_string(),
-            pool.latency_ms
-                .map_or("–".into(), |ms| format!("{ms:.0} ms")),
-            format::difficulty(pool.best_difficulty),
-        ]);
-    }
-    let mut lines = table.lines(None);
-    for pool in pools {
-        let index = pool.index;
-        if let Some(problem) = &pool.problem {
-            lines.push(format!("! pool {index}: {}", format::plain(problem, LINE)));
-        }
-        for reject in pool.reject_reasons.iter().filter(|reject| reject.count > 0) {
-            let (count, reason) = (reject.count, cell(&reject.reason));
-            let text = format::plain(&reject.text, LINE);
-            lines.push(format!(
-                "  pool {index} rejected {count}: {reason} (\"{text}\")"
-            ));
-        }
-        if let Some(message) = &pool.message {
-            lines.push(format!(
-                "  pool {index} says: {}",
-                format::plain(message, LINE)
-            ));
-        }
-    }
     lines.join("\n")
 }
 

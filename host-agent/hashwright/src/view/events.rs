@@ -58,7 +58,9 @@ struct Board {
 struct Pool {
     state: String,
     active: bool,
+    role: String,
     problem: Option<String>,
+    alarm: Option<String>,
     message: Option<String>,
     difficulty: f64,
     rejected: u64,
@@ -175,6 +177,12 @@ impl Pool {
                 format!("{name}: {}{role}", plain(&now.state)),
             );
         }
+        // The other roles show as states of the session, or as being in use.
+        if replace(&mut self.role, &now.role)
+            && matches!(now.role.as_str(), "standby" | "returning" | "leaving")
+        {
+            told.tell(Mood::Plain, format!("{name}: {}", now.role));
+        }
         if now.difficulty > 0.0 && self.difficulty != now.difficulty {
             self.difficulty = now.difficulty;
             let difficulty = format::difficulty(now.difficulty);
@@ -187,6 +195,11 @@ impl Pool {
             && let Some(problem) = &now.problem
         {
             told.tell(Mood::Bad, format!("{name}: {}", plain(problem)));
+        }
+        if replace(&mut self.alarm, &now.alarm)
+            && let Some(alarm) = &now.alarm
+        {
+            told.tell(Mood::Bad, format!("{name}: {}", plain(alarm)));
         }
         if replace(&mut self.message, &now.message)
             && let Some(message) = &now.message

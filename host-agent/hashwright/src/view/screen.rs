@@ -217,15 +217,25 @@ impl Screen {
     }
 
     fn pools(&self, pools: &[PoolStatus], width: usize, room: usize) -> Vec<Line<'static>> {
-        let mut table = Table::new([
-            Column::left("pool"),
-            Column::left("state").at_least(9),
-            Column::right("diff").gives_way(2).at_least(6),
-            Column::left("job").gives_way(3).at_least(8),
+        // What is only worth its room with several pools, or where somebody watches the payout.
+        let several = pools.len() > 1;
+        let own = |pool: &PoolStatus| pool.payout.as_ref().and_then(|payout| payout.own_percent);
+        let watched = pools.iter().any(|pool| own(pool).is_some());
+        let mut columns = vec![Column::left("pool"), Column::left("state").at_least(9)];
+        if several {
+            columns.push(Column::right("work").at_least(5));
+        }
+        columns.extend([
+            Column::right("diff").gives_way(3).at_least(6),
+            Column::left("job").gives_way(6).at_least(8),
             Column::right("accepted"),
             Column::right("rejected").gives_way(1),
-            Column::right("answer").gives_way(4),
+            Column::right("answer").gives_way(5),
         ]);
+        if watched {
+            columns.push(Column::right("pays you").gives_way(2));
+        }
+        let mut table = Table::new(columns);
         let name_width = (width / 4).clamp(12, 26);
         for pool in pools {
             let active = if pool.active { '*' } else { ' ' };
@@ -234,9 +244,14 @@ impl Screen {
                 .url
                 .split_once("://")
                 .map_or(pool.url.as_str(), |(_, host)| host);
-            table.push([
+            let mut cells = vec![
                 format!("{}{active}{}", pool.index, format::plain(url, name_width)),
-                format::plain(&pool.state, 10),
+                format::plain(state_of(pool), 10),
+            ];
+            if several {
+                cells.push(format!("{:.0} %", pool.work_percent));
+            }
+            cells.extend([
                 format::difficulty(pool.difficulty),
                 format::plain(pool.job_id.as_deref().unwrap_or("–"), 10),
                 pool.accepted.to_string(),
@@ -244,6 +259,10 @@ impl Screen {
                 pool.latency_ms
                     .map_or("–".into(), |ms| format!("{ms:.0} ms")),
             ]);
+            if watched {
+                cells.push(own(pool).map_or("–".into(), |percent| format!("{percent:.1} %")));
+            }
+            table.push(cells);
         }
         let moods = pools.iter().map(|pool| match (&pool.problem, pool.active) {
             (Some(_), _) => Mood::Bad,
@@ -342,6 +361,21 @@ impl Screen {
         } else {
             Style::new()
         }
+    }
+}
+
+/// The state of a pool in one word. A session that could mine and gets no work is called by its role.
+fn state_of(pool: &PoolStatus) -> &str {
+    if pool
+        .payout
+        .as_ref()
+        .is_some_and(|payout| payout.refused.is_some())
+    {
+        "refused"
+    } else if pool.state == "mining" && !pool.active && !pool.role.is_empty() {
+        &pool.role
+    } else {
+        &pool.state
     }
 }
 
