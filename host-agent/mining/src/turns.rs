@@ -1,9 +1,9 @@
 //! Whose turn it is: shares hashing time out among lots in proportion to their weights.
 //!
 //! Each lot has a lag, the time that it was due so far less the time that it got. The lags of all
-//! lots add up to zero. The next turn goes to a lot that may have one without getting ahead by more than
-//! a turn, and among those to the one that would first be behind by a turn. So a lot is never ahead or
-//! behind by more than about one turn, whatever the weights.
+//! lots add up to zero. The next turn goes to one that is not ahead, and among those to the one that would first
+//! be behind by a turn ("earliest eligible virtual deadline first", which is known to keep every lot
+//! within one turn of its due, and a lot that is not ahead always exists).
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ impl Turns {
                 .filter(|lot| lot.share > 0.0 && may(lot.key))
         };
         able()
-            .filter(|lot| lot.lag + lot.share * turn >= least)
+            .filter(|lot| lot.lag >= least)
             .min_by(|a, b| deadline(a).total_cmp(&deadline(b)))
             .or_else(|| able().max_by(|a, b| a.lag.total_cmp(&b.lag)))
             .map(|lot| lot.key)

@@ -17,6 +17,8 @@ const EXHAUSTED_RETRY: Duration = Duration::from_millis(20);
 /// Longest turn while several upstreams share the chain. Each has then had its part of a minute to
 /// within a hundredth of the minute.
 const SHARED_TURN: Duration = Duration::from_millis(500);
+/// Turns may become this short for the sake of version bits that all upstreams allow.
+const SHORTENED_TURN: Duration = Duration::from_millis(50);
 /// How long nothing more is said about jobs that give no work for the same reason.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(600);
 /// Reasons that are remembered as told.
@@ -40,6 +42,8 @@ impl Session {
             }
             Err(error) => {
                 if self.source.newest_is_void() || self.source.newest_is_used_up(now) {
+                    // Chips that have nothing new to find are not silent.
+                    self.last_nonce = (self.last_nonce + EXHAUSTED_RETRY).min(now);
                     self.complain(now, "no new header to work on", error);
                 }
                 self.work_due = Some(now + EXHAUSTED_RETRY);
@@ -71,8 +75,10 @@ impl Session {
         if model.job_format == JobFormat::Header && self.source.lots() > 1 {
             // A mask that serves all lots is not written anew at each turn, which would make chips start
             // the versions of the job before over.
-            let common = self.source.common_mask().bits() & work.rollable_mask & CHIP_MASK;
-            if self.plan.version_epoch_with(self.clock, common) > 2 * SHARED_TURN {
+            let own = work.rollable_mask & CHIP_MASK;
+            let common = self.source.common_mask().bits() & own;
+            let least = self.work_interval(own).min(SHORTENED_TURN);
+            if self.work_interval(common) >= least {
                 work.rollable_mask = common;
             }
         }
