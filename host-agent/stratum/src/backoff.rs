@@ -1,5 +1,6 @@
-//! How long to wait before the next attempt to connect: exponential, with a cap, and with
-//! jitter so that a farm does not come back to a pool all at once.
+//! How long to wait before the next attempt to connect: the first one comes soon, since most
+//! interruptions are short, the others exponentially later up to a cap. Jitter keeps a farm from
+//! coming back to a pool all at once.
 
 use std::time::Duration;
 
@@ -25,12 +26,16 @@ impl Backoff {
         }
     }
 
-    /// The wait after one more failure: between half and all of `shortest · 2^failures`.
+    /// The wait after one more failure: a tenth to a half of `shortest` after the first one,
+    /// after that between half and all of `shortest`, twice as much, and so on up to `longest`.
     pub fn next(&mut self) -> Duration {
-        let doubled = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        let full = self.shortest.saturating_mul(doubled).min(self.longest);
-        self.failures = (self.failures + 1).min(31);
-        full.mul_f64(0.5 + 0.5 * self.rng.f64())
+        let failures = self.failures;
+        self.failures = (failures + 1).min(31);
+        let Some(doublings) = failures.checked_sub(1) else {
+            return self.shortest.mul_f64(0.1 + 0.4 * self.rng.f64());
+        };
+        let full = self.shortest.saturating_mul(1 << doublings);
+        full.min(self.longest).mul_f64(0.5 + 0.5 * self.rng.f64())
     }
 
     /// The connection proved good: the next wait is a short one again.
@@ -47,6 +52,8 @@ mod tests {
     fn waits_double_up_to_the_cap_and_start_over() {
         let second = Duration::from_secs(1);
         let mut backoff = Backoff::new(second, 60 * second, 7);
+        let soon = backoff.next();
+        assert!(soon >= second / 10 && soon <= second / 2, "{soon:?}");
         for full in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
             let wait = backoff.next();
             assert!(
@@ -55,7 +62,7 @@ mod tests {
             );
         }
         backoff.reset();
-        assert!(backoff.next() <= second);
+        assert!(backoff.next() <= second / 2);
     }
 
     #[test]

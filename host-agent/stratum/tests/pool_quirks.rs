@@ -191,7 +191,7 @@ async fn pools_that_make_no_sense_are_left_and_tried_again() {
         ("notify-big-coinbase=100", "coinbase"),
         ("notify-truncated", "no JSON object"),
         ("silence", "no job within 60s"),
-        ("garbage", "no JSON object"),
+        ("garbage", "does not send lines of text"),
         ("huge-line", "line of more than"),
         ("bad-extranonce2-size", "extranonce2 size is 200"),
         ("bad-extranonce1-size", "extranonce1"),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use stratum::v1::VersionBitsForm;
-use stratum::{Action, Event, Reason, Refusal, RejectKind};
+use stratum::v1::{Config, ConfigError, VersionBitsForm};
+use stratum::{Action, Event, Reason, Refusal, RejectKind, Secret};
 use support::*;
 
 fn only_share_fields(table: &Table) -> Vec<String> {
@@ -658,8 +658,8 @@ fn attempts_become_rarer_with_each_failure() {
         table.pass(*wait);
         assert!(matches!(table.actions.last(), Some(Action::Connect { .. })));
     }
-    assert!(waits[0] <= s(1.0) && waits[0] >= s(0.5));
-    assert!(waits[4] >= s(8.0) && waits[4] <= s(16.0));
+    assert!(waits[0] <= s(0.5) && waits[0] >= s(0.1));
+    assert!(waits[5] >= s(8.0) && waits[5] <= s(16.0));
     assert!(waits[11] >= s(30.0) && waits[11] <= s(60.0));
 }
 
@@ -753,7 +753,7 @@ fn unknown_methods_and_answers_to_nothing_are_passed_over() {
 #[test]
 fn nonsense_ends_the_connection_with_a_clear_reason() {
     for (said, words) in [
-        ("HTTP/1.1 400 Bad Request\n", "HTTP/1.1 400"),
+        ("HTTP/1.1 400 Bad Request\n", "a web server answers"),
         ("{\"id\":1,\"result\n", "no JSON object"),
         ("[1,2]\n", "no JSON object"),
         (
@@ -779,6 +779,76 @@ fn nonsense_ends_the_connection_with_a_clear_reason() {
         assert!(why.contains(words), "{why}");
         assert!(matches!(table.actions.last(), Some(Action::Close(_))));
         table.connect_again();
+    }
+}
+
+#[test]
+fn a_peer_that_speaks_something_else_is_named_with_the_url_for_it() {
+    // A fatal TLS alert; what a node's RPC says to a line of JSON; the answer of a Stratum V2
+    // pool, which is noise.
+    let noise: Vec<u8> = (0..234u32).map(|i| (i * 167 % 251) as u8 | 0x80).collect();
+    for (said, url) in [
+        (
+            b"\x15\x03\x01\x00\x02\x02\x46".as_slice(),
+            "stratum+tls://eu.pool.example:3333",
+        ),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n",
+            "http://eu.pool.example:3333",
+        ),
+        (&noise, "stratum2+tcp://eu.pool.example:3333/KEY"),
+    ] {
+        // However the bytes are cut.
+        for size in [1, 7, said.len()] {
+            let mut table = Table::connected(config());
+            for piece in said.chunks(size) {
+                table.session.handle_bytes(s(1.0), piece);
+            }
+            table.drain();
+            let why = table.why_closed().expect("closed");
+            assert!(why.contains(url), "{why}");
+            let wrong = |event: &Event| {
+                matches!(
+                    event,
+                    Event::Disconnected {
+                        reason: Reason::WrongProtocol(_),
+                        ..
+                    }
+                )
+            };
+            assert_eq!(table.events.iter().filter(|e| wrong(e)).count(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_hangs_up_at_our_first_words_is_suspected_of_another_protocol() {
+    let mut table = Table::connected(config());
+    for _ in 0..3 {
+        assert!(!table.why_closed().is_some_and(|why| why.contains("V2")));
+        table.reconnect();
+    }
+    let why = table.why_closed().unwrap();
+    assert!(why.contains("3 times in a row"), "{why}");
+    assert!(
+        why.contains("stratum2+tcp://eu.pool.example:3333/KEY"),
+        "{why}"
+    );
+    assert!(why.contains("stratum+tls://eu.pool.example:3333"), "{why}");
+    // One word, and the suspicion is gone.
+    table.say_raw("\n");
+    table.reconnect();
+    assert_eq!(
+        table.why_closed().as_deref(),
+        Some("the pool closed the connection")
+    );
+}
+
+#[test]
+fn a_url_of_another_protocol_makes_no_session() {
+    for url in ["stratum2+tcp://p.example:1", "http://p.example"] {
+        let config = Config::new(url.parse().unwrap(), "u", Secret::new("x"));
+        assert!(matches!(config.check(), Err(ConfigError::Scheme(_))));
     }
 }
 

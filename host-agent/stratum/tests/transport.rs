@@ -11,65 +11,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stratum::Event;
 use stratum::transport::{Stream, TcpConnector};
+use support::played::{Played, pipes};
 use support::rig::{Pipes, Rig};
 use support::{NotifyParts, config, notify, share};
-use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadBuf,
-    ReadHalf, WriteHalf, duplex, split,
-};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-/// A pool that a test plays line by line.
-struct Played<S> {
-    lines: Lines<BufReader<ReadHalf<S>>>,
-    writer: WriteHalf<S>,
-}
-
-impl<S: AsyncRead + AsyncWrite> Played<S> {
-    fn new(stream: S) -> Self {
-        let (reader, writer) = split(stream);
-        Self {
-            lines: BufReader::new(reader).lines(),
-            writer,
-        }
-    }
-
-    async fn hear(&mut self) -> Value {
-        let line = self.lines.next_line().await.unwrap().expect("a line");
-        serde_json::from_str(&line).unwrap()
-    }
-
-    async fn say(&mut self, line: &Value) {
-        let line = format!("{line}\n");
-        self.writer.write_all(line.as_bytes()).await.unwrap();
-    }
-
-    async fn welcome(&mut self) {
-        for _ in 0..3 {
-            let request = self.hear().await;
-            let result = match request["method"].as_str().unwrap() {
-                "mining.subscribe" => json!([[["mining.notify", "s1"]], "aabb", 4]),
-                _ => json!(true),
-            };
-            self.say(&json!({"id": request["id"], "result": result, "error": null}))
-                .await;
-        }
-        self.say(&notify("a", &NotifyParts::default())).await;
-    }
-}
-
-/// Pipes whose other ends come out of a channel.
-fn pipes(buffer: usize) -> (Pipes, mpsc::UnboundedReceiver<DuplexStream>) {
-    let (ends, accepted) = mpsc::unbounded_channel();
-    let pipes = Pipes::new(move |_, _| {
-        let (ours, theirs) = duplex(buffer);
-        ends.send(theirs).map_err(io::Error::other)?;
-        Ok(Box::new(ours))
-    });
-    (pipes, accepted)
-}
 
 fn is_disconnected(event: &Event) -> bool {
     matches!(event, Event::Disconnected { .. })
@@ -122,7 +70,7 @@ async fn the_job_is_withdrawn_when_the_session_stops() {
     let (_, events) = rig.stop().await;
     assert!(jobs.borrow().is_none());
     assert!(events.contains(&Event::NoJob));
-    assert!(pool.lines.next_line().await.unwrap().is_none(), "hung up");
+    assert!(pool.has_hung_up().await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::memory::PoolMemory;
 use crate::text::Secret;
-use crate::url::PoolUrl;
+use crate::url::{PoolUrl, Scheme};
 
 /// Settings of one pool.
 #[derive(Clone, Debug)]
@@ -52,7 +52,8 @@ pub struct Timeouts {
     /// How long a share is worth keeping over a broken connection; default 120 s, as cgminer
     /// does.
     pub resubmit: Duration,
-    /// The first wait between attempts to connect; default 1 s. It doubles with each failure.
+    /// The second wait between attempts to connect; default 1 s. The first is shorter, the others
+    /// double with each failure; see [`crate::backoff::Backoff`].
     pub backoff_min: Duration,
     /// The longest wait between attempts to connect; default 60 s.
     pub backoff_max: Duration,
@@ -100,17 +101,21 @@ impl Config {
         }
     }
 
-    /// Checks lengths: a line to a pool must stay well below 8 KiB.
+    /// Checks the protocol, and lengths: a line to a pool must stay well below 8 KiB.
     ///
     /// # Errors
     ///
-    /// If user, password or agent are too long, or the user is empty.
+    /// If the URL is not for Stratum V1, user, password or agent are too long, or the user is
+    /// empty.
     pub fn check(&self) -> Result<(), ConfigError> {
         let limits = [
             ("user", self.user.len(), MAX_CREDENTIAL),
             ("password", self.password.expose().len(), MAX_CREDENTIAL),
             ("agent", self.agent.len(), MAX_AGENT),
         ];
+        if !matches!(self.url.scheme(), Scheme::V1 | Scheme::V1Tls) {
+            return Err(ConfigError::Scheme(self.url.clone()));
+        }
         if self.user.is_empty() {
             return Err(ConfigError::NoUser);
         }
@@ -124,6 +129,9 @@ impl Config {
 /// Settings that no pool would take.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
+    /// The URL is for something else.
+    #[error("{0} is not the address of a Stratum V1 pool")]
+    Scheme(PoolUrl),
     /// The user is missing.
     #[error("the pool's user is empty; expected an address or account name, often with .worker")]
     NoUser,

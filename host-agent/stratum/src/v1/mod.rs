@@ -11,6 +11,7 @@ pub mod notify;
 
 mod bits;
 mod config;
+mod foreign;
 mod jobs;
 mod lines;
 mod memory;

@@ -2,6 +2,7 @@
 //! any code of the miner.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod played;
 pub mod rig;
 
 use std::sync::Arc;

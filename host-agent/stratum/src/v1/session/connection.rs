@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mining::Difficulty;
 
+use crate::v1::foreign::Sniffer;
 use crate::v1::lines::Lines;
 use crate::v1::message::Extranonce;
 use crate::v1::notify::Notify;
@@ -30,6 +31,7 @@ pub(super) enum Link {
 pub(super) struct Connection {
     pub(super) since: Duration,
     pub(super) to: Endpoint,
+    pub(super) sniffer: Sniffer,
     pub(super) lines: Lines,
     /// Requests without an answer; never more than one of each kind.
     pub(super) open: Vec<(u64, Request)>,
@@ -59,6 +61,7 @@ impl Connection {
         Self {
             since,
             to,
+            sniffer: Sniffer::default(),
             lines: Lines::default(),
             open: Vec::new(),
             sent_configure: false,

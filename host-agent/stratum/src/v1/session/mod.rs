@@ -15,6 +15,7 @@ use std::time::Duration;
 use self::connection::{Connection, Endpoint, Link};
 use super::bits::FormWatch;
 use super::config::{Config, ConfigError};
+use super::foreign;
 use super::jobs::JobBook;
 use super::lines::MAX_LINE;
 use super::memory::PoolMemory;
@@ -44,6 +45,8 @@ pub struct Session {
     /// Where the pool sent us, until that fails.
     redirect: Option<Endpoint>,
     configure: ConfigureTrial,
+    /// Connections in a row that the pool ended without ever having said a word.
+    mute_ends: u32,
     book: JobBook,
     desk: ShareDesk,
     /// When jobs of a broken connection lose their worth.
@@ -75,6 +78,9 @@ struct ConfigureTrial {
 const MAX_EVENTS: usize = 1024;
 /// Messages that wait for the shell, at most. Shares beyond it wait themselves.
 const MAX_TRANSMITS: usize = 64;
+/// So many connections end without a word before the owner is told what that may mean. The
+/// first two are finding out about `mining.configure`.
+const MUTE_ENDS: u32 = 3;
 /// A refused worker is a matter of settings, which do not change within seconds.
 const REFUSED_WAIT: Duration = Duration::from_secs(10);
 /// The longest wait that a pool may ask for before a reconnect.
@@ -103,6 +109,7 @@ impl Session {
             identity: None,
             redirect: None,
             configure: ConfigureTrial::default(),
+            mute_ends: 0,
             book: JobBook::default(),
             desk: ShareDesk::default(),
             void_at: None,
@@ -177,12 +184,19 @@ impl Session {
                 return;
             };
             connection.heard_at = Some(self.now);
+            if let Some(protocol) = connection.sniffer.look(bytes) {
+                let advice = protocol.advice(&self.config.url);
+                return self.close(Reason::WrongProtocol(advice));
+            }
             match connection.lines.next(&mut bytes) {
                 None => {}
                 Some(Ok(line)) if line.trim_ascii().is_empty() => {}
                 Some(Ok(line)) => match message::parse(&line) {
                     Ok(incoming) => self.handle_message(incoming),
-                    Err(error) => self.close(error.into()),
+                    Err(error) => {
+                        let foreign = foreign::of_line(&line, &self.config.url);
+                        self.close(foreign.map_or_else(|| error.into(), Reason::WrongProtocol));
+                    }
                 },
                 Some(Err(_)) => self.close(Reason::LineTooLong(MAX_LINE)),
             }
@@ -274,6 +288,7 @@ impl Session {
     /// next attempt is put off by at least `wait`.
     fn end(&mut self, reason: Reason, wait: Duration) {
         let mut wait = wait;
+        let mut reason = reason;
         match std::mem::replace(&mut self.link, Link::Idle) {
             link @ (Link::Idle | Link::Waiting { .. }) => {
                 self.link = link;
@@ -298,6 +313,15 @@ impl Session {
                 let hung_up = matches!(reason, Reason::PeerClosed | Reason::Io(_))
                     && connection.heard_at.is_none();
                 self.configure.without = hung_up && connection.sent_configure;
+                self.mute_ends = if hung_up {
+                    self.mute_ends.saturating_add(1)
+                } else {
+                    0
+                };
+                if self.mute_ends >= MUTE_ENDS {
+                    let words = foreign::mute(&self.config.url, self.mute_ends);
+                    reason = Reason::WrongProtocol(words);
+                }
                 if matches!(reason, Reason::AuthorizeRefused(_)) {
                     wait = wait.max(REFUSED_WAIT);
                 }
