@@ -42,11 +42,7 @@ impl FoundBlock {
         let bytes = crate::template::unhex(hex).ok_or(BlockError::Hex)?;
         let block: bitcoin::Block =
             encode::deserialize(&bytes).map_err(|error| BlockError::Block(error.to_string()))?;
-        let height = block
-            .bip34_block_height()
-            .ok()
-            .and_then(|height| u32::try_from(height).ok())
-            .ok_or(BlockError::Height)?;
+        let height = height(&block).ok_or(BlockError::Height)?;
         let hash = bitcoin::hashes::Hash::to_byte_array(block.block_hash());
         Ok(Self {
             height,
@@ -191,6 +187,16 @@ pub(crate) const RESEND: (Duration, Duration) =
 pub(crate) const MAX_PENDING: usize = 64;
 /// How often a block is sent that the node can make nothing of, until the next start.
 pub(crate) const MAX_UNDECIDED: u32 = 40;
+
+/// The height in a block's coinbase (BIP 34). Up to 16 it is an opcode, which the crate does not
+/// read.
+fn height(block: &bitcoin::Block) -> Option<u32> {
+    let script = &block.txdata.first()?.input.first()?.script_sig;
+    match script.as_bytes().first()? {
+        opcode @ 0x51..=0x60 => Some(u32::from(opcode - 0x50)),
+        _ => u32::try_from(block.bip34_block_height().ok()?).ok(),
+    }
+}
 
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -18,8 +18,12 @@
 pub mod blocks;
 pub mod candidate;
 pub mod config;
+mod http;
+#[cfg(feature = "test-node")]
+pub mod node;
 pub mod rpc;
 pub mod session;
+pub mod store;
 pub mod template;
 pub mod transport;
 

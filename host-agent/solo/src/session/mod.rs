@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitcoin::ScriptBuf;
+use bitcoin::{Network, ScriptBuf};
 use mining::{Job, Target};
 use payout::PayoutAddress;
 use stratum::backoff::Backoff;
@@ -216,6 +216,12 @@ impl Session {
     #[must_use]
     pub fn address(&self) -> &PayoutAddress {
         &self.address
+    }
+
+    /// The network that the node says it is on; `None` before it has, or if it does not.
+    #[must_use]
+    pub fn network(&self) -> Option<Network> {
+        self.chain.as_ref().and_then(|info| info.network)
     }
 
     /// Begins to ask the node. Does nothing if the session is started already.
