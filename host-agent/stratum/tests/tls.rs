@@ -20,6 +20,7 @@ use stratum::transport::{
 use stratum::{Event, Reason};
 use support::played::{Played, pipes};
 use support::rig::{Pipes, Rig};
+use support::socks::{Manners, serve};
 use support::{config, share};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
@@ -165,6 +166,27 @@ async fn both_versions_of_tls_are_spoken_and_the_name_is_sent() {
         assert_eq!(connection.protocol_version(), Some(version.version));
         assert_eq!(connection.server_name(), Some(HOST));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn through_a_proxy_the_server_is_checked_and_not_the_proxy() {
+    let ca = authority("pool");
+    let identity = Identity::signed(&named(HOST), &ca);
+    let (pipes, mut accepted) = pipes(65_536);
+    let connector = PoolConnector::new(pipes)
+        .with_proxy("socks5://proxy.example:9050".parse().unwrap())
+        .with_tls(trusting(&ca))
+        .unwrap();
+    let acceptor = identity.acceptor(BOTH);
+    let serve = async {
+        let mut stream = accepted.recv().await.unwrap();
+        let asked = serve(&mut stream, &Manners::default()).await;
+        assert_eq!(asked.unwrap().host, HOST);
+        acceptor.accept(stream).await
+    };
+    let (client, server) = tokio::join!(connector.connect(HOST, 443), serve);
+    assert!(client.is_ok());
+    assert_eq!(server.unwrap().get_ref().1.server_name(), Some(HOST));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 
 pub mod played;
 pub mod rig;
+pub mod socks;
 
 use std::sync::Arc;
 use std::time::Duration;
