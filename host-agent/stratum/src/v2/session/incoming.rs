@@ -350,9 +350,14 @@ impl Session {
                 }
                 Some(Unusual::Hard) => {
                     let days = target.expected_hashes() / self.hashrate / 86_400.0;
+                    let often = if days < 1000.0 {
+                        format!("{days:.0} days")
+                    } else {
+                        format!("{:.1e} years", days / 365.25)
+                    };
                     format!(
                         "the pool set a share difficulty of {difficulty:.3e}: this miner will find \
-                         one share in {days:.0} days, and most pools pay nothing for so few; check \
+                         one share in {often}, and most pools pay nothing for so few; check \
                          whether the pool is meant for such small miners"
                     )
                 }
