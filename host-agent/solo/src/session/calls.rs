@@ -49,6 +49,7 @@ impl Session {
             return;
         };
         let call = self.calls.swap_remove(index);
+        let reply = reply.and_then(|reply| fitting(call.method, reply));
         if !self.contact && !matches!(reply, Err(Fault::Connection(_))) && self.link != Link::Idle {
             self.contact = true;
             self.counters.stats.connects += 1;
@@ -57,7 +58,6 @@ impl Session {
         }
         match (call.lane, call.method, reply) {
             (Lane::Submit, _, Ok(Reply::Verdict(words))) => self.block_answered(id, Ok(words)),
-            (Lane::Submit, _, Ok(_)) => {}
             (Lane::Submit, _, Err(fault)) => self.block_answered(id, Err(fault)),
             (Lane::Trial, _, reply) => self.trial_answered(reply),
             (lane, _, Ok(Reply::Template(template))) => {
@@ -96,6 +96,7 @@ impl Session {
                 self.schedule.template = self.now;
             }
             (_, _, Err(fault)) => self.fail_with(fault),
+            // Asked for on connections of their own, which are above.
             (_, _, Ok(Reply::Verdict(_))) => {}
         }
     }
@@ -297,6 +298,23 @@ impl Session {
             info.initial_download && (network == Network::Bitcoin || info.blocks < info.headers);
         if behind { Err(syncing(info)) } else { Ok(()) }
     }
+}
+
+/// An answer to another question is none.
+fn fitting(method: Method, reply: Reply) -> Result<Reply, Fault> {
+    let fits = match reply {
+        Reply::ChainInfo(_) => method == Method::ChainInfo,
+        Reply::Template(_) => method == Method::Template,
+        Reply::BestBlock(_) => method == Method::BestBlock,
+        Reply::Verdict(_) => matches!(method, Method::Submit | Method::Trial),
+    };
+    if fits {
+        return Ok(reply);
+    }
+    Err(Fault::Answer {
+        method: method.name(),
+        why: "it belongs to another call".to_owned(),
+    })
 }
 
 fn syncing(info: &ChainInfo) -> Reason {

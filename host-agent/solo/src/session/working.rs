@@ -155,6 +155,7 @@ impl Session {
         if clean {
             self.generation = self.sequence.next_generation();
             self.tip_since = self.now;
+            self.schedule.long_poll = self.now;
         }
         self.counters.stats.jobs += 1;
         let target = self.share_target(template.nbits);
