@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod events;
 pub mod format;
+pub mod payouts;
 pub mod port;
 pub mod simulate;
 pub mod state;

@@ -8,7 +8,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::*;
-use crate::state::{BoardStatus, ChipStatus, PoolStatus, Rate, Rates, RejectReason, Snapshot};
+use crate::state::{
+    BoardStatus, ChipStatus, PayoutOutput, PayoutStatus, PoolStatus, Rate, Rates, RejectReason,
+    Snapshot,
+};
 
 fn sample() -> Snapshot {
     let mut snapshot = Snapshot {
@@ -108,6 +111,109 @@ async fn tables_show_what_the_agent_sends() {
         text.contains("1.02k") && text.contains("rejected 1: stale (\"Job not·found\")"),
         "{text}"
     );
+}
+
+fn paying_pool() -> PoolStatus {
+    let output = |receiver: &str, value_sat, percent, own| PayoutOutput {
+        receiver: receiver.into(),
+        kind: "P2WPKH".into(),
+        value_sat,
+        percent,
+        own,
+    };
+    PoolStatus {
+        index: 1,
+        url: "stratum+tcp://solo.example:3333".into(),
+        protocol: "Stratum V1".into(),
+        user: "bc1qown.rig".into(),
+        active: true,
+        role: "active".into(),
+        state: "mining".into(),
+        work_percent: 70.0,
+        quota_percent: Some(70.0),
+        difficulty: 1024.0,
+        job_id: Some("4f".into()),
+        jobs: 9,
+        connects: 1,
+        submitted: 21,
+        accepted: 20,
+        rejected: 1,
+        stale: 1,
+        latency_ms: Some(23.4),
+        latency_p90_ms: Some(31.0),
+        latency_p99_ms: Some(88.5),
+        last_share_s: Some(3_591.0),
+        best_difficulty: 48_211.0,
+        payout: Some(PayoutStatus {
+            height: Some(861_000),
+            network: "bitcoin".into(),
+            pool: Some("Solo CKPool".into()),
+            tag: "/solo.ckpool.org/".into(),
+            own_sat: Some(310_485_548),
+            own_percent: Some(98.0),
+            min_percent: Some(97.5),
+            outputs: vec![
+                output("bc1qown", 310_485_548, 98.0, true),
+                output("bc1qfee", 6_336_439, 2.0, false),
+            ],
+            output_count: 2,
+            ..PayoutStatus::default()
+        }),
+        ..PoolStatus::default()
+    }
+}
+
+#[test]
+fn a_pool_shows_its_statistics_and_what_its_job_pays() {
+    let text = render::pool_details(&[paying_pool()], 3_600.0);
+    let expected = [
+        "1*stratum+tcp://solo.example:3333",
+        "  state      active, mining",
+        "  protocol   Stratum V1",
+        "  user       bc1qown.rig",
+        "  work       70 % of a quota of 70 %",
+        "  shares     21 sent, 20 accepted, 1 rejected (1 stale), 0 without an answer, 0 not sent",
+        "  last share 9 s ago",
+        "  difficulty 1.02k, best share 48.2k",
+        "  answers    half within 23 ms, 9 of 10 within 31 ms, 99 of 100 within 88 ms",
+        "  job        4f, 9 so far, 1 connections",
+        "  block      height 861000 on bitcoin",
+        "  tag        \"/solo.ckpool.org/\", known of Solo CKPool",
+        "  pays        98.00 %  3.10485548 BTC  bc1qown (yours)",
+        "               2.00 %  0.06336439 BTC  bc1qfee",
+        "  your part  98.00 %, 3.10485548 BTC; less than 97.5 % is refused",
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn warnings_about_the_payout_stand_out_and_are_said_once() {
+    let mut pool = paying_pool();
+    pool.problem = Some("work refused: it pays your address 0.00 %".into());
+    pool.alarm = Some("your address is no longer paid\u{1b}[2J".into());
+    pool.payout.as_mut().unwrap().refused = Some("it pays your address 0.00 %".into());
+    for text in [
+        render::pools(std::slice::from_ref(&pool)),
+        render::pool_details(&[pool], 0.0),
+    ] {
+        assert_eq!(text.matches("it pays your address").count(), 1, "{text}");
+        assert!(text.contains("no longer paid·[2J"), "{text}");
+    }
+}
+
+#[test]
+fn a_pool_that_shows_nothing_says_why() {
+    let mut pool = paying_pool();
+    pool.payout = Some(PayoutStatus {
+        unknown: Some("the pool shows no coinbase".into()),
+        ..PayoutStatus::default()
+    });
+    let text = render::pool_details(&[pool], 0.0);
+    assert!(
+        text.contains("  pays       unknown: the pool shows no coinbase"),
+        "{text}"
+    );
+    assert!(!text.contains("height"), "{text}");
 }
 
 #[tokio::test]

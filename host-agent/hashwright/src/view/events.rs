@@ -170,7 +170,9 @@ impl Pool {
         let state_changed = replace(&mut self.state, &now.state);
         let active_changed = replace(&mut self.active, &now.active);
         let taken = active_changed && now.active;
-        if (state_changed || taken) && !now.state.is_empty() {
+        // A session that is ready and gets no work does not mine, whatever it says; its role tells.
+        let ready = now.state == "mining" && !now.active && !now.role.is_empty();
+        if (state_changed || taken) && !now.state.is_empty() && !ready {
             let role = if taken { ", now in use" } else { "" };
             told.tell(
                 mood_of(&now.state),

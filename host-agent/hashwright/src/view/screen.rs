@@ -239,11 +239,10 @@ impl Screen {
         let name_width = (width / 4).clamp(12, 26);
         for pool in pools {
             let active = if pool.active { '*' } else { ' ' };
-            // The scheme says little here, and the room is short.
-            let url = pool
-                .url
-                .split_once("://")
-                .map_or(pool.url.as_str(), |(_, host)| host);
+            // Scheme and key say little here, and the room is short.
+            let url = pool.url.split_once("://");
+            let url = url.map_or(pool.url.as_str(), |(_, host)| host);
+            let url = url.split_once('/').map_or(url, |(host, _)| host);
             let mut cells = vec![
                 format!("{}{active}{}", pool.index, format::plain(url, name_width)),
                 format::plain(state_of(pool), 10),

@@ -184,6 +184,34 @@ fn pools_tell_states_difficulty_rejects_and_messages() {
 }
 
 #[test]
+fn roles_and_payout_alarms_of_pools_are_told() {
+    let mut watcher = Watcher::default();
+    let connecting = with_pool(|pool| {
+        pool.role = "connecting".into();
+        pool.state = "connecting".into();
+    });
+    texts(&mut watcher, &connecting);
+    // Its session is ready, but it gets no work yet.
+    let returning = with_pool(|pool| pool.role = "returning".into());
+    assert_eq!(
+        texts(&mut watcher, &returning),
+        ["pool 0 (tcp://p:1): returning"]
+    );
+    let alarm = with_pool(|pool| {
+        pool.role = "returning".into();
+        pool.alarm = Some("your address is no longer paid".into());
+    });
+    let told = watcher.observe(&alarm);
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        told[0].text,
+        "pool 0 (tcp://p:1): your address is no longer paid"
+    );
+    assert_eq!(told[0].mood, Mood::Bad);
+    assert_eq!(texts(&mut watcher, &alarm), [""; 0]);
+}
+
+#[test]
 fn progress_sums_up_every_ten_seconds() {
     let mut progress = Progress::default();
     let mut snapshot = with_board("mining", 500.0);

@@ -5,7 +5,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
 use super::*;
-use crate::state::{NonceCounters, Rate, Rates};
+use crate::state::{NonceCounters, PayoutStatus, Rate, Rates};
 
 fn rate(hps: f64, sigma_hps: f64) -> Rate {
     Rate { hps, sigma_hps }
@@ -267,4 +267,50 @@ fn old_events_make_room_for_new_ones() {
     terminal.draw(|frame| screen.draw(frame)).unwrap();
     let rows = rows(terminal.backend().buffer());
     assert!(rows[22].ends_with("miner: round 199"), "{rows:#?}");
+}
+
+#[test]
+fn several_pools_show_their_part_of_the_work_and_what_they_pay() {
+    let mut several = snapshot();
+    let second = PoolStatus {
+        index: 1,
+        url: "stratum2+tcp://pool.example:3336/9bXiEd8b".into(),
+        role: "standby".into(),
+        state: "mining".into(),
+        ..PoolStatus::default()
+    };
+    let third = PoolStatus {
+        index: 2,
+        url: "http://127.0.0.1:8332".into(),
+        role: "connecting".into(),
+        state: "retrying".into(),
+        problem: Some("the node is syncing".into()),
+        ..PoolStatus::default()
+    };
+    several.pools[0].work_percent = 100.0;
+    several.pools[0].payout = Some(PayoutStatus {
+        own_percent: Some(98.0),
+        ..PayoutStatus::default()
+    });
+    several.pools.extend([second, third]);
+    let shown = rows(&drawn(several.clone(), true, 100, 24));
+    let squeezed: Vec<String> = shown
+        .iter()
+        .map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    for row in [
+        "pool state work diff job accepted rejected answer pays you",
+        "0*127.0.0.1:3333 mining 100 % 1.02k 4f 12 1 23 ms 98.0 %",
+        "1 pool.example:3336 standby 0 % 0 – 0 0 – –",
+        "2 127.0.0.1:8332 retrying 0 % 0 – 0 0 – –",
+    ] {
+        assert!(
+            squeezed.iter().any(|shown| shown == row),
+            "{row}\n{shown:#?}"
+        );
+    }
+    several.pools[0].payout.as_mut().unwrap().refused = Some("pays too little".into());
+    let shown = rows(&drawn(several, true, 80, 24));
+    assert!(shown.iter().any(|row| row.contains("refused")));
+    assert!(shown.iter().all(|row| row.chars().count() <= 80));
 }
