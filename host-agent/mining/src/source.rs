@@ -354,7 +354,7 @@ impl WorkSource {
         })
     }
 
-    /// The place of a job's headers, beside those of `lots`, which are kept.
+    /// The place of a job's headers, beside those of the lots at work and of `lots`, which are kept.
     fn space(&mut self, job: &Arc<Job>, lots: &[Lot]) -> usize {
         let known = |space: &Space| same_headers(&space.job, job);
         if let Some(position) = self.spaces.iter().position(known) {
@@ -366,10 +366,10 @@ impl WorkSource {
             newest: None,
             used: self.counter,
         };
-        let in_use = |position: usize| lots.iter().any(|lot| lot.space == position);
-        if self.spaces.len() >= REMEMBERED + lots.len() {
+        let in_use: Vec<usize> = lots.iter().chain(&self.lots).map(|lot| lot.space).collect();
+        if self.spaces.len() >= REMEMBERED + in_use.len() {
             let oldest = (0..self.spaces.len())
-                .filter(|&position| !in_use(position))
+                .filter(|position| !in_use.contains(position))
                 .min_by_key(|&position| self.spaces[position].used);
             if let Some(oldest) = oldest {
                 self.spaces[oldest] = space;

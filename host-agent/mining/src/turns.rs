@@ -62,12 +62,20 @@ impl Turns {
         }
     }
 
-    /// Takes what a lot is owed, because it could not have used its turn.
+    /// Takes what a lot is owed, because it could not have used its turn, and spreads it over all
+    /// others.
     pub(crate) fn forfeit(&mut self, key: u64) {
-        if let Some(lot) = self.lots.iter_mut().find(|lot| lot.key == key) {
-            lot.lag = lot.lag.min(0.0);
+        let Some(lot) = self.lots.iter_mut().find(|lot| lot.key == key) else {
+            return;
+        };
+        let (owed, rest) = (lot.lag.max(0.0), 1.0 - lot.share);
+        if rest <= 0.0 {
+            return;
         }
-        self.settle();
+        lot.lag -= owed;
+        for other in self.lots.iter_mut().filter(|lot| lot.key != key) {
+            other.lag += owed * other.share / rest;
+        }
     }
 
     /// The expected length of turns.

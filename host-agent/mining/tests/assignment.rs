@@ -190,6 +190,54 @@ fn a_lot_that_appears_gets_no_back_pay_and_one_that_returns_neither() {
 }
 
 #[test]
+fn lots_that_leave_while_they_are_owed_something_leave_nobody_in_debt() {
+    let mut chips = chips();
+    for _ in 0..100 {
+        chips.assign(weights(&[(1, 1), (2, 1)]));
+        chips.run(Duration::from_millis(500));
+        chips.assign(weights(&[(1, 1)]));
+        chips.run(Duration::from_millis(500));
+    }
+    chips.seconds.clear();
+    chips.assign(weights(&[(1, 1), (3, 1)]));
+    chips.run(10 * SECOND);
+    assert!((chips.seconds(3) - 5.0).abs() <= 0.5, "{:?}", chips.seconds);
+}
+
+#[test]
+fn a_lot_that_could_not_use_its_turns_gets_no_back_pay() {
+    let mut chips = chips();
+    (chips.turn, chips.lasts) = (TURN / 5, TURN / 5);
+    chips.assign(of([(fixed_root_job(1, 1), 90), (job(2, 1), 10)]));
+    chips.run(100 * SECOND);
+    chips.seconds.clear();
+    chips.assign(of([(job(1, 2), 1), (job(2, 1), 1)]));
+    chips.run(10 * SECOND);
+    assert!((chips.seconds(1) - 5.0).abs() <= 0.5, "{:?}", chips.seconds);
+}
+
+/// A pool of little weight, whose work differs in nothing but time, beside one that floods jobs.
+#[test]
+fn jobs_by_the_dozen_do_not_make_the_source_forget_a_job_at_work() {
+    let mut source = WorkSource::new(Partition::WHOLE);
+    let (now, still) = (Duration::from_secs(50), fixed_root_job(2, 1));
+    let mut made = HashSet::new();
+    for generation in 1..200u64 {
+        let mut flood = job(1, generation);
+        flood.prev_hash = [7; 32];
+        flood.version ^= generation as u32 & 0xfff;
+        let lots = of([(flood, 1), (still.clone(), 1)]);
+        source.set_assignment(now, Arc::new(lots));
+        for _ in 0..2 {
+            if let Ok(work) = source.next_work(now) {
+                assert!(made.insert(header_key(&work)), "{}", work.job.session);
+            }
+        }
+    }
+    assert!(made.len() >= 200);
+}
+
+#[test]
 fn new_weights_hold_from_their_moment_on() {
     let mut chips = chips();
     chips.assign(weights(&[(1, 10), (2, 90)]));
