@@ -46,7 +46,7 @@ enum Command {
     ClearFault(cli::ClearFaultArgs),
     /// Serve a simulated board on a pty or socket
     Sim(sim::Args),
-    /// Serve the embedded Stratum V1 pool
+    /// Serve the embedded pool: Stratum V1, or V2 with --v2
     Pool(pool::Args),
     /// Work with the config file
     Config {
