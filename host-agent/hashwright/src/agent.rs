@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use mining::{Difficulty, Partition};
+use mining::Partition;
 use station::{Notice, Severity};
-use stratum::Sequence;
 use stratum::transport::Connector;
-use stratum::v1::Session;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::info;
@@ -28,7 +26,7 @@ use crate::port::SharedBoard;
 use crate::simulate;
 use crate::state::{BoardStatus, Snapshot};
 use crate::stop::Stopper;
-use crate::upstream;
+use crate::upstream::{self, Upstream};
 
 /// Wishes of people that may wait for a station.
 const REQUESTS: usize = 16;
@@ -68,20 +66,12 @@ impl Agent {
         let events = EventLog::new(clock);
         let (assignment_in, assignment) = watch::channel(Arc::default());
         let (routes_in, routes) = watch::channel(Arc::default());
-
-        let sequence = Sequence::new();
-        let sessions = config
-            .pools
-            .iter()
-            .zip(seed..)
-            .map(|(pool, seed)| session(pool, seed, sequence.clone()))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let (pools_in, pools) = watch::channel(upstream::untried(&sessions));
+        let (idle_in, idle) = watch::channel(false);
 
         let mut tasks = JoinSet::new();
         let simulated = simulated_boards(config, clock)?;
         let mut stations = Stations::new(config, &simulated, clock)?;
-        let mut sources = Vec::new();
+        let (mut sources, mut rates) = (Vec::new(), Vec::new());
         for (index, configured) in config.boards.iter().enumerate() {
             let partition = Partition::new(index as u32, config.boards.len() as u32)?;
             let mut board =
@@ -90,6 +80,11 @@ impl Agent {
                 board.simulation = Some(Simulation::Whole(whole.clone()));
             }
             let (report_in, report) = watch::channel(Report::default());
+            rates.push(upstream::Rate {
+                report: report.clone(),
+                configured_hps: configured.profile.hashrate_hps(configured.target_mhz()),
+                scale_bits: configured.scale_bits(),
+            });
             sources.push(BoardSource {
                 fixed: fixed(index, configured, &board),
                 report,
@@ -104,7 +99,7 @@ impl Agent {
             };
             tasks.spawn(guarded(board::run(board, links, clock), stopper.clone()));
         }
-        let (stations, handles) = stations.spawn(&mut tasks, &events, stopper, clock)?;
+        let (stations, handles) = stations.spawn(&mut tasks, &events, &idle, stopper, clock)?;
         for board in simulated.iter().flatten() {
             let (mut stop, stopper) = (stop.clone(), stopper.clone());
             let world = board.clone().run(clock, {
@@ -120,11 +115,14 @@ impl Agent {
         let links = upstream::Links {
             assignment: assignment_in,
             routes: routes_in,
-            status: pools_in,
+            idle: idle_in,
+            boards: rates,
+            events: events.clone(),
             stop: stop.clone(),
         };
-        let upstream = upstream::run(sessions, connector, links, clock.epoch());
-        tasks.spawn(guarded(upstream, stopper.clone()));
+        let upstream = Upstream::new(config, &connector, seed, links, clock)?;
+        let pools = upstream.pools();
+        tasks.spawn(guarded(upstream.run(), stopper.clone()));
         let sources = Sources {
             name: config.agent.name.clone(),
             boards: sources,
@@ -187,24 +185,6 @@ async fn guarded(task: impl Future<Output = ()>, stopper: Stopper) {
     task.await;
 }
 
-fn session(pool: &config::Pool, seed: u64, sequence: Sequence) -> anyhow::Result<Session> {
-    let mut settings =
-        stratum::v1::Config::new(pool.url.clone(), pool.user.clone(), pool.password.clone());
-    if let config::Terms::V1 {
-        suggest_difficulty,
-        extranonce_subscribe,
-        version_rolling,
-    } = pool.terms
-    {
-        settings.extranonce_subscribe |= extranonce_subscribe;
-        settings.suggest_difficulty = suggest_difficulty.map(Difficulty::new).transpose()?;
-        if !version_rolling {
-            settings.version_mask = 0;
-        }
-    }
-    Session::new(settings, seed, sequence).with_context(|| format!("pool {}", pool.url))
-}
-
 /// Stations before their tasks run.
 struct Stations {
     /// Stations with the ends of their links, in order.
@@ -243,6 +223,7 @@ impl Stations {
         self,
         tasks: &mut JoinSet<()>,
         events: &EventLog,
+        idle: &watch::Receiver<bool>,
         stopper: &Stopper,
         clock: Clock,
     ) -> anyhow::Result<(Vec<StationSource>, Vec<StationHandle>)> {
@@ -276,6 +257,7 @@ impl Stations {
                 status: status_in,
                 events: events.clone(),
                 store,
+                idle: idle.clone(),
                 stop: stopper.watch(),
                 hold: stopper.hold(),
             };

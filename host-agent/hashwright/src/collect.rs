@@ -16,6 +16,7 @@ use crate::state::{
     StationStatus, SystemInfo,
 };
 use crate::stop::Stopper;
+use crate::upstream::Pools;
 
 /// Time between two snapshots.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -51,11 +52,12 @@ pub struct Sources {
     pub boards: Vec<BoardSource>,
     /// Stations in the order of their first boards.
     pub stations: Vec<StationSource>,
-    /// All pools, kept by the upstream task.
-    pub pools: watch::Receiver<Vec<PoolStatus>>,
+    /// All pools.
+    pub pools: Pools,
 }
 
-/// Publishes snapshots until the program stops and nobody holds power any more, and one last then.
+/// Publishes snapshots until the program stops, nobody holds power any more and the pools are left, and one
+/// last then.
 pub async fn run(
     sources: Sources,
     state: watch::Sender<Arc<Snapshot>>,
@@ -63,10 +65,11 @@ pub async fn run(
     stopper: Stopper,
 ) {
     let mut stop = stopper.watch();
-    let mut end = stop.clone();
+    let (mut end, pools) = (stop.clone(), sources.pools.clone());
     let end = async move {
         end.stopped().await;
         stopper.released().await;
+        pools.closed().await;
     };
     tokio::pin!(end);
     let mut ticks = tokio::time::interval(PERIOD);
@@ -138,10 +141,11 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
     for board in &boards {
         add(&mut miner, board);
     }
-    let pools = sources.pools.borrow().clone();
+    let pools = sources.pools.statuses();
     miner.accepted = pools.iter().map(|pool| pool.accepted).sum();
     miner.rejected = pools.iter().map(|pool| pool.rejected).sum();
-    miner.state = state_of(&boards, &pools, stopping).to_owned();
+    let asleep = sources.pools.is_idle();
+    miner.state = state_of(&boards, &pools, asleep, stopping).to_owned();
     Snapshot {
         system: SystemInfo {
             name: sources.name.clone(),
@@ -233,11 +237,18 @@ fn add(miner: &mut MinerStatus, board: &BoardStatus) {
     miner.nonces.stale += board.nonces.stale;
 }
 
-fn state_of(boards: &[BoardStatus], pools: &[PoolStatus], stopping: bool) -> &'static str {
+fn state_of(
+    boards: &[BoardStatus],
+    pools: &[PoolStatus],
+    asleep: bool,
+    stopping: bool,
+) -> &'static str {
     let count = |state: &str| boards.iter().filter(|board| board.state == state).count();
     let mining = count("mining");
     if stopping {
         "stopping"
+    } else if asleep {
+        "asleep"
     } else if mining == boards.len() && mining > 0 {
         "mining"
     } else if mining > 0

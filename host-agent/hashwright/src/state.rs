@@ -60,7 +60,8 @@ pub struct NonceCounters {
 /// The whole miner in one line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MinerStatus {
-    /// `starting`, `mining`, `waiting for a pool`, `degraded`, `stopping`.
+    /// `starting`, `mining`, `waiting for a pool`, `asleep` (without power because no pool has given
+    /// work for too long), `degraded`, `stopping`.
     pub state: String,
     /// True if any board is simulated: its rates are scaled and earn nothing.
     pub simulated: bool,

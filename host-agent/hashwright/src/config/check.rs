@@ -10,7 +10,7 @@ use super::reader::Problem;
 use super::{Board, Config, Control, Cooling, CoolingMode};
 use crate::clock::Clock;
 use crate::control::group::groups;
-use crate::{format, simulate};
+use crate::{format, simulate, upstream};
 
 /// The outcome of a check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -106,9 +106,18 @@ pub fn check(path: &Path) -> Report {
     }
 }
 
-/// What only shows when all is put together: whether boards can be simulated, and guarded.
+/// What only shows when all is put together: whether pools can be used, and boards simulated and guarded.
 fn together(path: &Path, config: Config) -> Result<Config, ConfigError> {
     let mut problems = Vec::new();
+    for (index, pool) in config.pools.iter().enumerate() {
+        if let Err(error) = upstream::check(pool, &config) {
+            problems.push(Problem {
+                line: None,
+                key: format!("pool[{index}]"),
+                message: format!("{error:#}"),
+            });
+        }
+    }
     let mut note = |board: usize, error: &dyn fmt::Display| {
         problems.push(Problem {
             line: None,

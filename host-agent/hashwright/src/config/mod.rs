@@ -26,7 +26,7 @@ use crate::port::Uart;
 pub use check::{BoardSummary, PoolSummary, Report, Summary, check};
 pub use cooling::{Cooling, CoolingMode};
 pub use load::{ConfigError, Environment, System};
-pub use pools::{Channel, Pool, Proxy, Strategy, Terms, Trust, Upstream};
+pub use pools::{Channel, Pool, Strategy, Terms, Upstream};
 pub use reader::Problem;
 pub use simulated::{PlannedFault, Quality, Sim};
 

@@ -5,10 +5,10 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use payout::{Expectation, Network, PayoutAddress, Percent};
+use stratum::transport::{PoolConnector, Proxy, TcpConnector, Trust, TrustError};
 use stratum::url::Scheme;
 use stratum::{PoolUrl, Secret};
 
@@ -184,76 +184,6 @@ pub enum Channel {
     Extended,
     /// The pool makes them, and nobody can see what it pays.
     Standard,
-}
-
-/// A SOCKS5 proxy, which resolves names itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proxy {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// User and password, if it asks for them.
-    pub login: Option<(String, Secret)>,
-}
-
-/// By what the server of a TLS connection is known.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Trust {
-    /// The certificate authorities of this system.
-    System,
-    /// These authorities alone, as PEM text.
-    Authorities(String),
-    /// This one certificate, by its SHA-256.
-    Fingerprint([u8; 32]),
-}
-
-impl fmt::Debug for Trust {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::System => f.write_str("System"),
-            Self::Authorities(_) => f.write_str("Authorities"),
-            Self::Fingerprint(_) => f.write_str("Fingerprint"),
-        }
-    }
-}
-
-/// A proxy as one writes it, without login.
-struct ProxyUrl {
-    host: String,
-    port: u16,
-}
-
-impl FromStr for ProxyUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |why: &str| {
-            format!(
-                "{why}; write \"socks5://host:port\", for Tor on this machine \"socks5://127.0.0.1:9050\""
-            )
-        };
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or_else(|| wrong("names no kind of proxy"))?;
-        if !["socks5", "socks5h"].contains(&scheme.to_ascii_lowercase().as_str()) {
-            return Err(wrong("is no SOCKS5 proxy, and no other kind is supported"));
-        }
-        if rest.contains('@') {
-            return Err(
-                "must not hold a user or password; write proxy_user and proxy_password".to_owned(),
-            );
-        }
-        // Hosts and ports have one form, whatever stands before them.
-        let address: PoolUrl = rest
-            .trim_end_matches('/')
-            .parse()
-            .map_err(|_| wrong("names no host and port"))?;
-        Ok(Self {
-            host: address.host().to_owned(),
-            port: address.port(),
-        })
-    }
 }
 
 /// Pools and how they share the work; what does not fit is noted.
@@ -524,46 +454,28 @@ fn trust<'r>(tables: &Tables<'r>, pool: &Section<'r>) -> Option<Trust> {
     }
     let table = pool.table(KEY, "pool.tls")?;
     let ca = table.text("ca");
-    let fingerprint = table.text("fingerprint");
+    let fingerprint = table.parsed("fingerprint");
     match (table.has("ca"), table.has("fingerprint")) {
         (true, false) => {
             let text = tables.file(&table, "ca", ca?, MAX_CA_BYTES)?;
-            if !text.contains("-----BEGIN CERTIFICATE-----") {
-                table.bad(
-                    "ca",
-                    "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
-                );
-                return None;
+            let trust = Trust::Authority {
+                pem: text.into_bytes(),
+            };
+            match PoolConnector::new(TcpConnector::default()).with_tls(trust.clone()) {
+                // Without TLS the URL is refused already.
+                Ok(_) | Err(TrustError::NotBuilt) => Some(trust),
+                Err(error) => {
+                    table.bad("ca", error.to_string());
+                    None
+                }
             }
-            Some(Trust::Authorities(text))
         }
-        (false, true) => {
-            let bytes = fingerprint_of(fingerprint?);
-            if bytes.is_none() {
-                let message = "must be the SHA-256 of the certificate: 64 hexadecimal digits, with or \
-                               without colons";
-                table.bad("fingerprint", message);
-            }
-            bytes.map(Trust::Fingerprint)
-        }
+        (false, true) => fingerprint.map(Trust::Fingerprint),
         _ => {
             pool.bad(KEY, "must be { ca = \"...\" } or { fingerprint = \"...\" }");
             None
         }
     }
-}
-
-fn fingerprint_of(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-    }
-    Some(bytes)
 }
 
 fn channel(pool: &Section<'_>) -> Channel {
@@ -639,7 +551,7 @@ fn payout(pool: &Section<'_>, user: &str, network: Option<Network>) -> Expectati
 
 /// The proxy of a table; `None` without one, and if it is noted.
 fn proxy<'r>(tables: &Tables<'r>, section: &Section<'r>) -> Option<Proxy> {
-    let url: Option<ProxyUrl> = section.parsed("proxy");
+    let proxy: Option<Proxy> = section.parsed("proxy");
     let user = section.text("proxy_user");
     let password = tables.secret(section, "proxy_password");
     if !section.has("proxy") {
@@ -654,18 +566,12 @@ fn proxy<'r>(tables: &Tables<'r>, section: &Section<'r>) -> Option<Proxy> {
             "goes together with proxy_password; a proxy takes both or none",
         );
     }
-    let user = user.filter(|user| {
-        // As RFC 1929 has room for it.
-        let good = (1..=255).contains(&user.len());
-        if !good {
-            section.bad("proxy_user", "must be 1 to 255 bytes");
-        }
-        good
-    });
-    let url = url?;
-    Some(Proxy {
-        host: url.host,
-        port: url.port,
-        login: user.map(str::to_owned).zip(password),
-    })
+    let proxy = proxy?;
+    match user {
+        None => Some(proxy),
+        Some(user) => proxy
+            .with_credentials(user, password?)
+            .map_err(|error| section.bad("proxy_user", error.to_string()))
+            .ok(),
+    }
 }

@@ -111,6 +111,8 @@ pub struct Links {
     pub events: EventLog,
     /// Where a latched fault is kept.
     pub store: LatchStore,
+    /// Whether there has been no work for so long that boards should be without power.
+    pub idle: watch::Receiver<bool>,
     /// The end of the program.
     pub stop: Stop,
     /// Says that power may be on.
@@ -128,6 +130,7 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
     let mut publish_due = Duration::ZERO;
     let mut stop_by = None;
     let mut wishes_come = true;
+    let mut idle_may_come = true;
     let mut keep_due = Duration::ZERO;
     loop {
         let now = clock.now();
@@ -181,6 +184,14 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
                 }
                 None => wishes_come = false,
             },
+            changed = links.idle.changed(), if stop_by.is_none() && idle_may_come => {
+                idle_may_come = changed.is_ok();
+                let idle = *links.idle.borrow_and_update();
+                let wish = if idle { Command::Stop } else { Command::Run(set_point) };
+                if let Err(refused) = station.handle(clock.now(), wish) {
+                    links.events.note(&links.boards, refusal(&refused));
+                }
+            }
             () = links.ends.changed() => {}
             () = clock.sleep_until(Some(due)) => {}
         }

@@ -179,11 +179,12 @@ impl Strategy {
         Ok(strategy)
     }
 
-    /// Hears of something. Signals of pools that there are not are ignored.
+    /// Hears of something. Signals of pools that there are not, or whose session is not to run, are
+    /// ignored.
     pub fn handle(&mut self, now: Duration, pool: usize, signal: Signal) {
         self.now = self.now.max(now);
         let (now, terms) = (self.now, self.terms());
-        if let Some(pool) = self.pools.get_mut(pool) {
+        if let Some(pool) = self.pools.get_mut(pool).filter(|pool| pool.runs()) {
             pool.handle(now, terms, signal);
             self.decide();
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use stratum::transport::Trust;
+
 use super::*;
 
 /// Segwit addresses of the main network, the test networks and regtest, as in BIP 173.
@@ -9,7 +11,19 @@ const MAIN: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 const TEST: &str = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
 /// A pool's authority key, the example of the Stratum V2 specification.
 const KEY: &str = "9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh";
-const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+/// A certificate that was made for this test, valid for a hundred years.
+#[cfg(feature = "tls")]
+const PEM: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBiDCCAS+gAwIBAgIUOkjqUHpF3mURisuevLhikb/AuLowCgYIKoZIzj0EAwIw\n\
+    GTEXMBUGA1UEAwwOcG9vbCBhdXRob3JpdHkwIBcNMjYxMTIyMjM1MjAxWhgPMjEy\n\
+    NjEwMjkyMzUyMDFaMBkxFzAVBgNVBAMMDnBvb2wgYXV0aG9yaXR5MFkwEwYHKoZI\n\
+    zj0CAQYIKoZIzj0DAQcDQgAEXzvzfYDFt9uYs42mRYRFWMk3Z5GLmUEuTm8ldryb\n\
+    NFfC3n0VyaTfWNwmHpqHZUGCDrhfXXyx0dzVMX12pksW+qNTMFEwHQYDVR0OBBYE\n\
+    FIrSd0rnCOnG2rgU7R+4jyx/P0YeMB8GA1UdIwQYMBaAFIrSd0rnCOnG2rgU7R+4\n\
+    jyx/P0YeMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDRwAwRAIgQ3juE0C3\n\
+    Iimp9KUpggX8xbKCMruQ95KAbKFdjk9RxbsCIF7xjC+NjZ6hqEPvgn+z3tR6IsJR\n\
+    tZrdno48uYFLQ4Io\n\
+    -----END CERTIFICATE-----\n";
 
 fn v1(lines: &str) -> String {
     pool(&format!("url = \"p.example:1\"\nuser = \"u\"\n{lines}"))
@@ -166,7 +180,8 @@ fn servers_are_known_by_authorities_or_by_their_certificate() {
         .file("/etc/hashwright/ca.pem", PEM)
         .file("/etc/hashwright/empty.pem", "nothing");
     let config = fake.parse(&text("tls = { ca = \"ca.pem\" }")).unwrap();
-    assert_eq!(config.pools[0].tls, Trust::Authorities(PEM.to_owned()));
+    let pem = PEM.as_bytes().to_vec();
+    assert_eq!(config.pools[0].tls, Trust::Authority { pem });
     let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852B855";
     let colons: Vec<_> = hex
         .as_bytes()
@@ -174,11 +189,12 @@ fn servers_are_known_by_authorities_or_by_their_certificate() {
         .map(|pair| str::from_utf8(pair).unwrap())
         .collect();
     for digits in [hex.to_owned(), colons.join(":")] {
-        let Trust::Fingerprint(bytes) =
+        let Trust::Fingerprint(fingerprint) =
             first(&text(&format!("tls = {{ fingerprint = \"{digits}\" }}"))).tls
         else {
             panic!("a fingerprint")
         };
+        let bytes = fingerprint.as_bytes();
         assert_eq!((bytes[0], bytes[31]), (0xe3, 0x55));
     }
     for (value, words) in [
@@ -219,15 +235,10 @@ fn proxies_are_shared_unless_a_pool_has_its_own() {
         panic!("three pools")
     };
     let proxy = shared.proxy.as_ref().unwrap();
-    assert_eq!((proxy.host.as_str(), proxy.port), ("127.0.0.1", 9050));
-    let (user, password) = proxy.login.as_ref().unwrap();
-    assert_eq!((user.as_str(), password.expose()), ("me", "hunter2"));
+    assert_eq!((proxy.host(), proxy.port()), ("127.0.0.1", 9050));
     assert_eq!(direct.proxy, None);
     let proxy = own.proxy.as_ref().unwrap();
-    assert_eq!(
-        (proxy.host.as_str(), proxy.port, &proxy.login),
-        ("::1", 1080, &None)
-    );
+    assert_eq!((proxy.host(), proxy.port()), ("::1", 1080));
     assert!(!format!("{config:?}").contains("hunter2"));
 
     refused(&v1("proxy = \"http://p:1\""), "proxy", "is no SOCKS5 proxy");

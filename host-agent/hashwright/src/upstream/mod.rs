@@ -1,0 +1,319 @@
+//! Where work comes from: the shell of the strategy. It runs a task for every session that the strategy
+//! wants, and ends those that it does not.
+//!
+//! A session tells the [`desk`] what happens in its own task, and the desk gives boards their work
+//! there and then: no other task has to wake up between a job and the boards. Shares go from the
+//! boards straight to their session. What is left for the task here is slow: starting, ending, rates and
+//! the list of events.
+
+mod client;
+mod desk;
+mod status;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mining::Assignment;
+use station::{Notice, Severity};
+use stratum::Sequence;
+use stratum::strategy::Role;
+use stratum::transport::Connector;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use self::client::Client;
+use self::desk::Desk;
+pub use self::status::Pools;
+use crate::board::{Report, Routes};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::events::EventLog;
+use crate::format;
+use crate::stop::Stop;
+
+pub use self::client::check;
+
+/// How often rates and open shares are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// At the end nonces may still come from boards for so long.
+const LAST_NONCES: Duration = Duration::from_millis(300);
+/// At the end answers to the last shares are waited for so long.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// How often it is looked for them.
+const LOOK_FOR_ANSWERS: Duration = Duration::from_millis(100);
+
+/// The ends of the channels that lead to and from the boards.
+#[derive(Debug)]
+pub struct Links {
+    /// What to work on.
+    pub assignment: watch::Sender<Arc<Assignment>>,
+    /// Where boards put their shares.
+    pub routes: watch::Sender<Arc<Routes>>,
+    /// Whether boards should be without power, because there has been no work for too long.
+    pub idle: watch::Sender<bool>,
+    /// What the boards report.
+    pub boards: Vec<Rate>,
+    /// Where events are noted.
+    pub events: EventLog,
+    /// The end of the program.
+    pub stop: Stop,
+}
+
+/// How fast a board is.
+#[derive(Debug)]
+pub struct Rate {
+    /// Its report.
+    pub report: watch::Receiver<Report>,
+    /// What the config lets expect of it, hashes per second of the silicon.
+    pub configured_hps: f64,
+    /// It really hashes at 2^-k of that.
+    pub scale_bits: u8,
+}
+
+/// All pools before their task runs.
+#[derive(Debug)]
+pub struct Upstream<C> {
+    clients: Vec<Option<Client>>,
+    connectors: Vec<stratum::transport::PoolConnector<C>>,
+    desk: Arc<Desk>,
+    links: Links,
+    clock: Clock,
+}
+
+impl<C: Connector + Clone + 'static> Upstream<C> {
+    /// Puts the pools of a config together. `connector` makes plain connections; proxies and TLS come
+    /// on top of it as configured.
+    ///
+    /// # Errors
+    ///
+    /// When a pool is configured in a way that cannot work.
+    pub fn new(
+        config: &Config,
+        connector: &C,
+        seed: u64,
+        links: Links,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let sequence = Sequence::new();
+        let real = rate(&links.boards);
+        let (mut clients, mut connectors) = (Vec::new(), Vec::new());
+        for (pool, seed) in config.pools.iter().zip(seed..) {
+            clients.push(Some(client::new(pool, config, real, seed, &sequence)?));
+            connectors.push(client::connector(pool, connector.clone())?);
+        }
+        let desk = Desk::new(config, &links, real, clock)?;
+        Ok(Self {
+            clients,
+            connectors,
+            desk: Arc::new(desk),
+            links,
+            clock,
+        })
+    }
+
+    /// How the pools are doing, for whoever wants to know.
+    #[must_use]
+    pub fn pools(&self) -> Pools {
+        Pools::new(Arc::clone(&self.desk))
+    }
+
+    /// Runs the pools until the program stops.
+    pub async fn run(mut self) {
+        let mut running = Running {
+            tasks: JoinSet::new(),
+            leave: self.clients.iter().map(|_| None).collect(),
+        };
+        let mut told = Told::default();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.follow(&mut running);
+            told.tell(&self.desk, &self.links.events);
+            let due = self.desk.poll_timeout();
+            tokio::select! {
+                biased;
+                () = self.links.stop.stopped() => break,
+                () = self.desk.changed() => {}
+                Some(end) = running.tasks.join_next() => self.ended(&mut running, end),
+                () = self.clock.sleep_until(due) => self.desk.handle_timeout(),
+                _ = look.tick() => {
+                    self.desk.share_rate(rate(&self.links.boards));
+                    self.desk.look_at_shares();
+                }
+            }
+        }
+        self.desk.rest();
+        last_answers(&self.desk).await;
+        running.leave.clear();
+        while let Some(end) = running.tasks.join_next().await {
+            self.ended(&mut running, end);
+        }
+        self.desk.close();
+    }
+
+    /// Starts the sessions that are to run, and lets the others end.
+    fn follow(&mut self, running: &mut Running) {
+        for (index, role) in self.desk.roles().into_iter().enumerate() {
+            if !role.runs() {
+                // Dropping it ends the session.
+                running.leave[index] = None;
+            } else if let Some(client) = self.clients[index].take() {
+                let (leave, left) = oneshot::channel();
+                running.leave[index] = Some(leave);
+                let channels = self.desk.channels(index);
+                let connector = self.connectors[index].clone();
+                let epoch = self.clock.epoch();
+                running.tasks.spawn(async move {
+                    let left = async move { drop(left.await) };
+                    (index, client.run(connector, channels, epoch, left).await)
+                });
+            }
+        }
+    }
+
+    fn ended(
+        &mut self,
+        running: &mut Running,
+        end: Result<(usize, Client), tokio::task::JoinError>,
+    ) {
+        match end {
+            Ok((index, client)) => {
+                self.desk.gone(index);
+                self.clients[index] = Some(client);
+                if let Some(leave) = running.leave.get_mut(index) {
+                    *leave = None;
+                }
+            }
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the answers to what boards found last.
+async fn last_answers(desk: &Desk) {
+    tokio::time::sleep(LAST_NONCES).await;
+    let answered = async {
+        while desk.has_open_shares() {
+            tokio::time::sleep(LOOK_FOR_ANSWERS).await;
+        }
+    };
+    // Whoever does not answer within this time does not get another chance.
+    let _ = tokio::time::timeout(LAST_ANSWERS, answered).await;
+}
+
+/// Sessions that run, with the switches that end them.
+struct Running {
+    tasks: JoinSet<(usize, Client)>,
+    leave: Vec<Option<oneshot::Sender<()>>>,
+}
+
+/// The rate of all boards in real hashes per second: as far as they are up, else as configured.
+fn rate(boards: &[Rate]) -> f64 {
+    let scaled = |board: &Rate, hps: f64| hps / 2f64.powi(board.scale_bits.into());
+    let now = boards.iter().map(|board| {
+        let report = board.report.borrow();
+        let hps = report.chain.as_ref().map_or(0.0, |chain| chain.expected_hps);
+        scaled(board, hps)
+    });
+    let now: f64 = now.sum();
+    if now > 0.0 {
+        return now;
+    }
+    boards
+        .iter()
+        .map(|board| scaled(board, board.configured_hps))
+        .sum()
+}
+
+/// What was told of who gets the work.
+#[derive(Default)]
+struct Told {
+    at_work: BTreeSet<usize>,
+    once: bool,
+    idle: bool,
+}
+
+impl Told {
+    /// Notes changes of who gets the work.
+    fn tell(&mut self, desk: &Desk, events: &EventLog) {
+        let roles = desk.roles();
+        let active = |(_, role): &(usize, &Role)| role.weight() > 0;
+        let at_work: BTreeSet<_> = roles
+            .iter()
+            .enumerate()
+            .filter(active)
+            .map(|(index, _)| index)
+            .collect();
+        if at_work != self.at_work {
+            events.note(&[], self.change(&at_work, desk));
+            self.once = true;
+            self.at_work = at_work;
+        }
+        let idle = desk.is_idle();
+        if idle != self.idle {
+            events.note(&[], rest(idle, desk));
+            self.idle = idle;
+        }
+    }
+
+    fn change(&self, now: &BTreeSet<usize>, desk: &Desk) -> Notice {
+        let names = |pools: &BTreeSet<usize>| {
+            let names: Vec<_> = pools.iter().map(|pool| desk.name(*pool)).collect();
+            names.join(", ")
+        };
+        let lost: Vec<_> = self.at_work.difference(now).copied().collect();
+        let why: Vec<_> = lost
+            .iter()
+            .filter_map(|pool| Some((*pool, desk.problem(*pool)?)))
+            .map(|(pool, problem)| format!("; {}: {problem}", desk.name(pool)))
+            .collect();
+        let why = why.concat();
+        let worse = !lost.is_empty() && now.iter().next() != now.iter().next().min(lost.first());
+        let (severity, code, text) = if now.is_empty() {
+            (Severity::Warning, "no-work", format!("no pool gives work{why}"))
+        } else if !self.once {
+            (Severity::Info, "pool", format!("work from {}", names(now)))
+        } else if worse {
+            let text = format!("work now comes from {}{why}", names(now));
+            (Severity::Warning, "pool-failed", text)
+        } else {
+            let text = format!("work now comes from {}", names(now));
+            (Severity::Info, "pool", text)
+        };
+        Notice {
+            severity,
+            code: code.to_owned(),
+            text,
+            ..Notice::default()
+        }
+    }
+}
+
+fn rest(idle: bool, desk: &Desk) -> Notice {
+    let (severity, text) = if idle {
+        let after = desk.idle_after().unwrap_or_default();
+        let text = format!(
+            "no pool has given work for {}: the boards are powered down until one does",
+            format::duration(after.as_secs_f64())
+        );
+        (Severity::Warning, text)
+    } else {
+        (Severity::Info, "there is work again: the boards wake up".to_owned())
+    };
+    Notice {
+        severity,
+        code: if idle { "asleep" } else { "awake" }.to_owned(),
+        text,
+        advice: if idle {
+            "look at the pools and at the connection to the internet".to_owned()
+        } else {
+            String::new()
+        },
+        ..Notice::default()
+    }
+}

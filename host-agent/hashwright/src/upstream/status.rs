@@ -1,0 +1,100 @@
+//! How the pools are doing, for the state tree.
+
+use std::sync::Arc;
+
+use stratum::Stats;
+use stratum::strategy::{Role, WHOLE};
+
+use super::desk::{Desk, Fixed, Standing};
+use crate::state::{PoolStatus, RejectReason};
+
+/// A look at all pools. Clones look at the same.
+#[derive(Clone, Debug)]
+pub struct Pools(Arc<Desk>);
+
+impl Pools {
+    pub(super) fn new(desk: Arc<Desk>) -> Self {
+        Self(desk)
+    }
+
+    /// How each pool is doing, in config order.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<PoolStatus> {
+        let pools = self.0.pools().iter().enumerate();
+        pools
+            .map(|(index, fixed)| {
+                let stats = fixed.stats.borrow().clone();
+                status(index, fixed, &stats, self.0.standing(index))
+            })
+            .collect()
+    }
+
+    /// Whether boards should be without power, because there has been no work for too long.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.0.is_idle()
+    }
+
+    /// Returns when the program has stopped and all sessions have ended.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+}
+
+fn status(index: usize, fixed: &Fixed, stats: &Stats, standing: Standing) -> PoolStatus {
+    let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+    let percent = 100.0 / f64::from(WHOLE);
+    PoolStatus {
+        index,
+        url: fixed.name.clone(),
+        protocol: fixed.protocol.to_owned(),
+        user: fixed.account.clone(),
+        active: standing.role.weight() > 0,
+        role: word(standing.role).to_owned(),
+        work_percent: f64::from(standing.role.weight()) * percent,
+        quota_percent: fixed.quota.map(f64::from),
+        state: stats.state.to_owned(),
+        problem: standing.refused.or_else(|| stats.problem.clone()),
+        message: stats.message.clone(),
+        difficulty: stats.difficulty,
+        version_mask: stats.version_mask,
+        job_id: stats.job_id.clone(),
+        jobs: stats.jobs,
+        submitted: stats.submitted,
+        accepted: stats.accepted,
+        accepted_difficulty: stats.accepted_difficulty,
+        last_share_s: stats.last_share.map(|at| at.as_secs_f64()),
+        rejected: stats.rejected,
+        stale: stats.stale,
+        reject_reasons: stats
+            .rejects
+            .iter()
+            .map(|reject| RejectReason {
+                reason: reject.kind.name().to_owned(),
+                text: reject.text.clone(),
+                count: reject.count,
+            })
+            .collect(),
+        unconfirmed: stats.unconfirmed,
+        dropped: stats.dropped,
+        blocks: stats.blocks,
+        latency_ms: stats.latency.map(|latency| ms(latency.median)),
+        latency_p90_ms: stats.latency.map(|latency| ms(latency.p90)),
+        latency_p99_ms: stats.latency.map(|latency| ms(latency.p99)),
+        connects: stats.connects,
+        best_difficulty: stats.best_difficulty,
+        alarm: standing.alarm,
+        payout: standing.payout,
+    }
+}
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Unused => "unused",
+        Role::Trying => "connecting",
+        Role::Proving { .. } => "returning",
+        Role::Standby => "standby",
+        Role::Active { .. } => "active",
+        Role::Leaving => "leaving",
+    }
+}
