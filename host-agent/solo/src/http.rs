@@ -212,15 +212,17 @@ impl<C: Connector> Client<C> {
                 }
                 let text = tokio::fs::read(path)
                     .await
-                    .map_err(|error| Fault::Auth(no_cookie(path, &error)))?;
+                    .map_err(|error| Fault::from(Reason::RpcAuth(no_cookie(path, &error))))?;
                 let text = std::str::from_utf8(text.get(..MAX_COOKIE).unwrap_or(&text))
                     .unwrap_or_default()
                     .trim();
                 if !text.contains(':') {
-                    return Err(Fault::Auth(format!(
+                    // Maybe it is just being written.
+                    return Err(Reason::RpcAuth(format!(
                         "{} is no cookie file of a node, which holds \"__cookie__:\" and a secret",
                         path.display()
-                    )));
+                    ))
+                    .into());
                 }
                 let header = basic(text)?;
                 *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = Some(header.clone());
