@@ -248,7 +248,8 @@ impl Teller {
 pub(super) fn mood_of(state: &str) -> Mood {
     match state {
         "mining" => Mood::Good,
-        "failed" | "held" | "latched" | "degraded" | "retrying" | "waiting for a pool" => Mood::Bad,
+        "failed" | "held" | "latched" | "degraded" | "retrying" | "waiting for a pool"
+        | "asleep" | "refused" => Mood::Bad,
         _ => Mood::Plain,
     }
 }
