@@ -2,7 +2,6 @@
 //! `bitcoin` crate, not by our own code. It knows one chain without forks, believes that every
 //! transaction it is given may be spent, and has switches for the moods that real nodes have.
 
-use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bitcoin::consensus::{deserialize, encode};
@@ -169,9 +168,10 @@ impl TestNode {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin,
     ) -> Result<(), hyper::Error> {
-        let answer = service::service_fn(|request: Request<Incoming>| async move {
-            Ok::<_, Hangup>(self.answer(request).await?)
-        });
+        let answer =
+            service::service_fn(
+                |request: Request<Incoming>| async move { self.answer(request).await },
+            );
         server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(stream), answer)
             .await
@@ -507,12 +507,6 @@ impl std::fmt::Display for Hangup {
 }
 
 impl std::error::Error for Hangup {}
-
-impl From<Infallible> for Hangup {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 /// A transaction that spends something that does not exist, different for each number.
 #[must_use]

@@ -1,7 +1,6 @@
 //! The whole way over HTTP, in memory and in virtual time: a session, its transport, a node, and a
 //! miner that hashes.
 
-#[allow(dead_code, unreachable_pub)]
 mod rig;
 
 use std::io;
