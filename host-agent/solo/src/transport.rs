@@ -77,6 +77,8 @@ pub async fn run(
 
 /// For a block that is on its way when the session is stopped.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// For files that are being written then.
+const LAST_FILES: Duration = Duration::from_secs(2);
 /// Answered blocks whose files are kept on networks whose coins are worth nothing.
 const KEPT_FILES: usize = 1000;
 
@@ -285,17 +287,15 @@ impl<C: Connector> Task<'_, C> {
             }
         }
         // Calls that this leads to wait in the session; files are to be written now.
-        let mut waiting = Vec::new();
-        while let Some(done) = self.files.join_next().await {
-            if let Ok(done) = done {
-                waiting.push(done);
+        let _ = timeout(LAST_FILES, async {
+            while let Some(done) = self.files.join_next().await {
+                match done {
+                    Ok(Done::Looked(_)) | Err(_) => {}
+                    Ok(done) => self.filed(done),
+                }
             }
-        }
-        for done in waiting {
-            if !matches!(done, Done::Looked(_)) {
-                self.filed(done);
-            }
-        }
+        })
+        .await;
         while let Some(event) = self.session.poll_event() {
             log(&self.name, &event);
             self.channels.sink.event(event);

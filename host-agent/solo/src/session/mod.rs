@@ -327,6 +327,7 @@ impl Session {
                 .map_or(0.0, |entry| entry.job.target.difficulty()),
             version_mask: job.map_or(0, |job| job.rollable_mask()),
             job_id: job.map(|job| job.id.clone()),
+            open: self.blocks.iter().filter(|b| b.share.is_some()).count() as u64,
             latency: self.counters.latency(),
             ..self.counters.stats.clone()
         }

@@ -14,8 +14,8 @@ use crate::rpc::{self, Fault, Lane, Method, Reply};
 use crate::template::Template;
 use mining::header;
 
-/// Jobs that are remembered, for shares that come late.
-const MAX_JOBS: usize = 16;
+/// Jobs that are remembered, for shares that come late. Each holds a whole block.
+const MAX_JOBS: usize = 6;
 /// Time between shares that the share target aims at, seconds.
 const SHARE_INTERVAL: f64 = 6.0;
 /// A job's time can be advanced by some two hours; long before that it is made anew.
