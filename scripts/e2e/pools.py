@@ -3,10 +3,10 @@ Core's chain are the judges."""
 
 import time
 
-from agent import HASHRATE, reject_texts
+from agent import HASHRATE, Agent, reject_texts
 from processes import check, listens, wait_until
-from servers import OTHER_KEY, TlsTerminator
-from stage import case
+from servers import OTHER_KEY, EmbeddedPool, TlsTerminator, Translator
+from stage import SHARES_PER_MINUTE, case
 
 
 def v2_shares(stage, user, shares, seconds, **options):
@@ -160,6 +160,33 @@ def _(stage):
         )
     finally:
         stage.forget("translator-regtest")
+
+
+@case(
+    "v2-embedded",
+    "The embedded V2 pool serves a foreign client",
+    "hashwright pool --v2, translator_sv2",
+    "translator_sv2: acknowledgements it received",
+)
+def _(stage):
+    pool = EmbeddedPool(Agent.program, stage.path("embedded-pool"), SHARES_PER_MINUTE)
+    program, folder = stage.programs["translator_sv2"], stage.path("translator-embedded")
+    translator = Translator(program, folder, pool, HASHRATE, SHARES_PER_MINUTE)
+    try:
+        with stage.agent([{"url": translator.url(), "user": "e2e-v1.embedded"}]) as agent:
+            told = agent.wait_accepted(20, 180, others=[translator.process, pool.process])
+            wait_until(
+                "shares at the embedded pool", 10, lambda: len(pool.events("share_accepted")) >= told["accepted"]
+            )
+            told = agent.pool()
+        acknowledged = translator.process.text().count("SubmitSharesSuccess(")
+        refused = translator.process.text().count("SubmitSharesError(")
+    finally:
+        translator.process.stop()
+        pool.process.stop()
+    check(refused == 0 and told["rejected"] == 0, f"{refused} shares refused to the translator: {reject_texts(told)}")
+    check(acknowledged >= told["accepted"] - 1, f"only {acknowledged} acknowledgements reached the translator")
+    return f"{told['accepted']} shares sent on by the translator, {acknowledged} acknowledged to it, 0 refused"
 
 
 @case(

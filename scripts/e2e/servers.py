@@ -108,10 +108,15 @@ class Coins:
             self.coins[at] = (new_id, 0, value)
 
 
+def v2_url(port, key):
+    return f"stratum2+tcp://127.0.0.1:{port}/{key}"
+
+
 class Pool:
     """The reference pool, on templates that Core gives it through IPC."""
 
     BATCH = 5
+    key = AUTHORITY_KEY
 
     def __init__(self, program, folder, core, address, shares_per_minute):
         self.core, self.address = core, address
@@ -145,7 +150,7 @@ min_interval = 1
         wait_until("port of pool_sv2", 60, lambda: listens(self.port), alive=[self.process])
 
     def url(self, key=AUTHORITY_KEY):
-        return f"stratum2+tcp://127.0.0.1:{self.port}/{key}"
+        return v2_url(self.port, key)
 
     def channels(self, user):
         """Every open channel of that user or its workers, as the pool's monitoring tells: its counts and its kind."""
@@ -165,6 +170,24 @@ min_interval = 1
     def accepted(self, user):
         """Shares that the pool has accepted on open channels of that user."""
         return sum(channel["shares_accepted"] for channel in self.channels(user))
+
+
+class EmbeddedPool:
+    """The agent's own Stratum V2 pool, on a made-up chain: here a foreign program is its client."""
+
+    def __init__(self, program, folder, shares_per_minute):
+        (self.port,) = free_ports(1)
+        os.makedirs(folder, exist_ok=True)
+        command = [program, "pool", "--v2", "--json", "--listen", f"127.0.0.1:{self.port}"]
+        command += ["--shares-per-minute", shares_per_minute, "--share-batch", 1]
+        self.process = Process("hashwright pool", command, os.path.join(folder, "output.log"))
+        wait_until("port of hashwright pool", 60, lambda: listens(self.port), alive=[self.process])
+        (listening,) = self.events("listening")
+        self.key = listening["url"].rsplit("/", 1)[1]
+
+    def events(self, kind):
+        told = [json.loads(line) for line in self.process.text().splitlines() if line.endswith("}")]
+        return [event for event in told if event["event"] == kind]
 
 
 class Translator:
@@ -202,7 +225,7 @@ job_keepalive_interval_secs = 60
 [[upstreams]]
 address = "127.0.0.1"
 port = {pool.port}
-authority_pubkey = "{AUTHORITY_KEY}"
+authority_pubkey = "{pool.key}"
 user_identity = "{self.USER}"
 """
             )
