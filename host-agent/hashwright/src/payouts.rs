@@ -163,6 +163,14 @@ mod tests {
     }
 
     #[test]
+    fn every_alarm_is_documented() {
+        let docs = include_str!("../../../docs/payout.md");
+        for code in payout::Code::ALL {
+            assert!(docs.contains(&format!("| `{code}` |")), "{code}");
+        }
+    }
+
+    #[test]
     fn alarms_become_entries_with_pool_and_advice() {
         let mut watch = watch(90.0);
         let mut job = recorded();

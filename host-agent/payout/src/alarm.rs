@@ -68,6 +68,28 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Unreadable,
+        Self::Odd,
+        Self::HeightBack,
+        Self::HeightJump,
+        Self::HeightContradicts,
+        Self::ChainChanged,
+        Self::RewardLow,
+        Self::RewardHigh,
+        Self::PoolChanged,
+        Self::TagChanged,
+        Self::PayoutChanged,
+        Self::PayoutShifted,
+        Self::PayoutBack,
+        Self::OwnAddressMissing,
+        Self::OwnAddressGone,
+        Self::OwnPortionDropped,
+        Self::OwnAddressBack,
+        Self::Refused,
+    ];
+
     /// A name that programs can rely on.
     #[must_use]
     pub fn as_str(self) -> &'static str {
