@@ -28,6 +28,7 @@ impl Backoff {
 
     /// The wait after one more failure: a tenth to a half of `shortest` after the first one,
     /// after that between half and all of `shortest`, twice as much, and so on up to `longest`.
+    #[allow(clippy::should_implement_trait)] // It never ends, so it gives no `Option`.
     pub fn next(&mut self) -> Duration {
         let failures = self.failures;
         self.failures = (failures + 1).min(31);

@@ -1184,3 +1184,20 @@ fn a_shell_that_fetches_nothing_does_not_make_the_session_grow() {
     assert!(table.session.stats().lost_events > 0);
     assert!(Duration::ZERO <= table.now);
 }
+
+#[test]
+fn shares_are_open_until_their_fate_is_known() {
+    let mut table = Table::mining(config());
+    let job = table.job();
+    for nonce in 0..3 {
+        table.submit(share(&job, nonce)).unwrap();
+    }
+    assert_eq!(table.session.stats().open, 3);
+    accept(&mut table);
+    assert_eq!(table.session.stats().open, 2);
+    table.hang_up();
+    assert_eq!(table.session.stats().open, 2, "they may be sent once more");
+    table.session.stop(table.now);
+    let stats = table.session.stats();
+    assert_eq!((stats.open, stats.unconfirmed), (0, 2));
+}

@@ -46,6 +46,8 @@ pub struct Stats {
     pub unconfirmed: u64,
     /// Shares that were not sent.
     pub dropped: u64,
+    /// Shares handed in whose fate is open: they wait to be sent or to be answered.
+    pub open: u64,
     /// Blocks that the upstream is known to have taken; only solo sessions know.
     pub blocks: u64,
     /// Times from submit to answer of the last shares; `None` before the first answer.

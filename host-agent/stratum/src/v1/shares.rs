@@ -62,6 +62,17 @@ impl ShareDesk {
         displaced
     }
 
+    /// Shares whose fate is open. Those that have been given up may still be answered.
+    pub(crate) fn open(&self) -> u64 {
+        let sent = self.sent.iter().map(|sent| &sent.ticket);
+        let open = self
+            .waiting
+            .iter()
+            .chain(sent)
+            .filter(|ticket| !ticket.overdue);
+        open.count() as u64
+    }
+
     pub(crate) fn next_waiting(&mut self) -> Option<Ticket> {
         self.waiting.pop_front()
     }

@@ -239,6 +239,7 @@ impl Session {
                 _ => 0,
             },
             job_id: current.map(|known| known.job.id.clone()),
+            open: self.desk.open(),
             latency: self.counters.latency(),
             ..self.counters.stats.clone()
         }
