@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Connector, Stream};
@@ -73,8 +74,18 @@ impl Network for Internet {
     type Stream = TcpStream;
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let found = tokio::net::lookup_host((host, port)).await?;
-        Ok(found.collect())
+        // The system's resolver may hang for half a minute, and cannot be called off. On a
+        // thread of tokio's it would hold up the end of the program.
+        let (answer, answered) = oneshot::channel();
+        let host = host.to_owned();
+        std::thread::Builder::new()
+            .name("resolver".to_owned())
+            .spawn(move || {
+                let found = (host.as_str(), port).to_socket_addrs();
+                // Nobody may be waiting any more.
+                let _ = answer.send(found.map(Iterator::collect));
+            })?;
+        answered.await.map_err(io::Error::other)?
     }
 
     async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {

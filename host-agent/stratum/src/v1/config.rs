@@ -38,7 +38,8 @@ pub struct Config {
 /// How long a session waits. The defaults suit pools on the internet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a connection to come about; default 30 s. The transport gives up earlier.
+    /// For a connection to come about; default 60 s. The transport gives up earlier, and knows
+    /// better why.
     pub connect: Duration,
     /// For the answers to subscribe and authorize; default 30 s.
     pub handshake: Duration,
@@ -62,7 +63,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(30),
+            connect: Duration::from_secs(60),
             handshake: Duration::from_secs(30),
             first_job: Duration::from_secs(60),
             silence: Duration::from_secs(180),
