@@ -108,6 +108,25 @@ fn a_future_job_waits_for_the_tip_that_names_it() {
 }
 
 #[test]
+fn a_tip_that_names_no_job_voids_the_work_but_not_the_jobs_to_come() {
+    let (mut rig, old) = Rig::mining();
+    rig.feed(&support::job(2, 2, None));
+    rig.feed(&support::tip(2, 77, 2));
+    assert_eq!(rig.events, [Event::NoJob]);
+    assert_eq!(rig.submit(share(&old, 1)), Err(Refusal::UnknownJob));
+    rig.feed(&support::tip(2, 2, 3));
+    assert_eq!(rig.job().prev_hash, [3; 32]);
+}
+
+#[test]
+fn a_job_for_the_tip_is_taken_when_the_tip_came_without_one() {
+    let mut rig = Rig::open();
+    rig.feed(&support::tip(2, 77, 2));
+    rig.feed(&support::job(2, 1, Some(TIP_TIME)));
+    assert_eq!((rig.job().id.as_str(), rig.job().prev_hash), ("1", [2; 32]));
+}
+
+#[test]
 fn a_new_tip_voids_all_earlier_work() {
     let (mut rig, first) = Rig::mining();
     rig.feed(&support::job(1, 2, Some(TIP_TIME)));
@@ -313,6 +332,7 @@ fn an_acceptance_covers_all_numbers_up_to_its_own_that_had_no_error() {
     rig.feed(&support::accepted(2, 5, 3));
     let stats = rig.session.stats();
     assert_eq!((stats.accepted, stats.rejected, stats.stale), (3, 2, 1));
+    assert_eq!(stats.open, 1);
     let accepted: Vec<_> = rig
         .events
         .iter()
@@ -326,13 +346,17 @@ fn an_acceptance_covers_all_numbers_up_to_its_own_that_had_no_error() {
         accepted,
         [(1, seconds(5)), (3, seconds(3)), (5, seconds(1))]
     );
-    // Numbers of the past and numbers that were never given out change nothing.
+    // What is answered stays answered.
     rig.feed(&support::accepted(2, 5, 3));
-    rig.feed(&support::accepted(2, 7, 1));
     rig.feed(&support::refused(2, 2, "stale-share"));
     let stats = rig.session.stats();
     assert_eq!((stats.accepted, stats.rejected), (3, 2));
-    assert_eq!(stats.ignored, 3);
+    assert_eq!(stats.ignored, 2);
+    // A number that was never given out covers what was sent, not what will be.
+    rig.feed(&support::accepted(2, 1006, 1001));
+    rig.submit(share(&job, 7)).unwrap();
+    let stats = rig.session.stats();
+    assert_eq!((stats.accepted, stats.open), (4, 1));
 }
 
 #[test]

@@ -220,13 +220,11 @@ impl JobBook {
         };
         self.base = Some(base);
         self.known.clear();
-        let mut named = None;
-        for draft in self.future.drain(..) {
-            if draft.id == tip.job {
-                named = Some(draft);
-            }
-        }
-        self.enter(named?, base, tip.min_ntime, now)
+        // A tip that names none of them may be a mistake, and the next one may name one.
+        let named = self.future.iter().position(|draft| draft.id == tip.job)?;
+        let draft = self.future.remove(named)?;
+        self.future.clear();
+        self.enter(draft, base, tip.min_ntime, now)
     }
 
     /// Another target for jobs of blocks to come; jobs on the tip keep theirs.

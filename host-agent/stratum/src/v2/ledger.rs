@@ -45,13 +45,16 @@ impl Ledger {
         displaced
     }
 
+    /// How many shares are without answer.
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
+    }
+
     /// The next of the shares that an acceptance up to `last` is about. A number that was never
-    /// given out accepts nothing.
+    /// given out covers what is open now, not what is sent later.
     pub(super) fn next_accepted(&mut self, last: u32) -> Option<Sent> {
-        let first = self.open.front()?;
-        (first.sequence <= last && last <= self.last)
-            .then(|| self.open.pop_front())
-            .flatten()
+        let covered = self.open.front()?.sequence <= last;
+        covered.then(|| self.open.pop_front()).flatten()
     }
 
     /// The share that a refusal is about.

@@ -411,7 +411,14 @@ impl Upstream for Session {
 
     fn stats(&self) -> Stats {
         let current = self.book.current();
+        let open = match &self.link {
+            Link::Up(connection) => connection
+                .channel()
+                .map_or(0, |channel| channel.ledger.open()),
+            _ => 0,
+        };
         Stats {
+            open: open as u64,
             state: match &self.link {
                 Link::Idle => "unused",
                 Link::Waiting { .. } => "retrying",
