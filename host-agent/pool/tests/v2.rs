@@ -432,6 +432,7 @@ fn a_block_is_acknowledged_at_once_and_the_chain_moves_on() {
     let network =
         bitcoin::Target::from_compact(bitcoin::CompactTarget::from_consensus(REGTEST_NBITS));
     let share = std::iter::repeat_with(|| miner.mine(channel))
+        .take(1000)
         .find(|share| network.is_met_by(share.hash))
         .expect("half of them are");
     miner.submit(&mut bench, channel, &share);
