@@ -321,11 +321,11 @@ fn after_each_forced_reconnect_mining_goes_on() {
         for kind in BOTH {
             let what = format!("{switches} on {kind:?}");
             let mut world = World::new(kind, switches);
-            world.mine(120);
+            world.mine(50);
             world.check_agreement(&what);
             let ours = world.session.stats();
             assert!(ours.connects >= 3, "{what}: {ours:?}");
-            assert!(ours.accepted >= 20, "{what}: {ours:?}");
+            assert!(ours.accepted >= 15, "{what}: {ours:?}");
             assert_eq!(world.hosts[1].1, port, "{what}");
             let foreign = switches == "reconnect-foreign";
             assert_eq!(world.hosts[1].0 != "pool.example", foreign, "{what}");
@@ -336,9 +336,13 @@ fn after_each_forced_reconnect_mining_goes_on() {
 /// How a session puts it that a pool cannot be mined on.
 fn complaint(kind: ChannelKind, switches: &str) -> Reason {
     let mut world = World::new(kind, switches);
-    world.mine(400);
-    assert!(world.has_ended(), "{switches}");
-    world.end()
+    for _ in 0..400 {
+        if world.has_ended() {
+            return world.end();
+        }
+        world.mine(1);
+    }
+    panic!("nothing was wrong with {switches}");
 }
 
 #[test]
