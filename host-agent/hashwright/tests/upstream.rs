@@ -179,8 +179,15 @@ async fn a_broken_connection_is_resumed_and_its_shares_are_not_lost() {
     let state = lab.state();
     assert_eq!(state.pools[0].dropped, 0);
     assert_eq!(state.pools[0].unconfirmed, 0);
-    // Every share that the board has found is at the pool, but for one that was found just now.
-    assert!(state.miner.nonces.shares.abs_diff(stats.accepted) <= 5);
+    // Every share that the board has told of is at the pool, which knows later ones besides.
+    assert_eq!(state.boards[0].shares_lost, 0);
+    let found = state.miner.nonces.shares;
+    assert!(stats.accepted >= found, "{found} found, {}", stats.accepted);
+    assert!(
+        stats.accepted <= found + 20,
+        "{found} found, {}",
+        stats.accepted
+    );
     lab.stop().await;
 }
 
