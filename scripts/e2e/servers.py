@@ -316,5 +316,5 @@ def first_signet(programs, cache, folder):
         core.mine(FIRST_BLOCKS, address)
         core.stop()
         os.replace(making, kept)
-    shutil.copytree(kept, folder, ignore=shutil.ignore_patterns("node.sock", ".cookie", ".lock", "*.log"))
+    shutil.copytree(kept, folder, ignore=shutil.ignore_patterns("node.sock", ".cookie", "debug.log", "output.log"))
     return Core(programs["bitcoin-node"], folder, "signet")

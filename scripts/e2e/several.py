@@ -117,7 +117,7 @@ def _(stage):
         {"url": pool.url(), "user": "e2e-paid", "payout_address": pool.address, **rule},
     ]
     with stage.agent(pools) as agent:
-        problem = agent.wait_problem([other[:8]], 60)
+        problem = agent.wait_problem(["refused", pool.address], 60)
         agent.wait_accepted(5, 120, index=1)
         wait_until("shares in the pool's monitoring", 15, lambda: pool.accepted("e2e-paid") >= 5)
         check(agent.pool()["submitted"] == 0, "shares were sent to the pool that does not pay us")
