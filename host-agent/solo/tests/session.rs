@@ -119,6 +119,12 @@ fn no_more_work_on_a_tip_that_was_solved() {
     rig.settle();
     assert_eq!(rig.job().unwrap().prev_hash, rig.saved[0].hash);
     assert_eq!(rig.node.blocks().len(), 1);
+    // A nonce that is on its way even longer would only compete with our own block.
+    let late = find(&job, |hash| {
+        network.is_met_by(hash) && *hash != rig.saved[0].hash
+    });
+    assert_eq!(rig.session.submit(rig.now, late), Err(Refusal::UnknownJob));
+    assert_eq!(rig.session.stats().rejected, 0);
 }
 
 #[test]

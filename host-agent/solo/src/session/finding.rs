@@ -17,6 +17,8 @@ use crate::rpc::{self, DESERIALIZATION_ERROR, Fault, Lane, METHOD_NOT_FOUND, Met
 
 /// How long a tip is not mined on while the node has not answered for the block found on it.
 const HOLD: Duration = Duration::from_secs(600);
+/// Tips that are remembered for nonces that come late; jobs are forgotten earlier.
+const MAX_SOLVED: usize = 8;
 /// How long after that, if the node still sends templates for it.
 const HOLD_ACCEPTED: Duration = Duration::from_secs(30);
 
@@ -67,7 +69,7 @@ impl Session {
     ) -> Result<(), Refusal> {
         let template = candidate.template();
         // The first block of ours on a tip counts; a second one could only compete with it.
-        if self.is_held(&template.prev_hash) {
+        if self.is_done_with(&template.prev_hash) {
             return Err(Refusal::UnknownJob);
         }
         if self.blocks.len() >= MAX_PENDING {
@@ -215,6 +217,10 @@ impl Session {
         self.schedule.template = self.now;
         let latency = self.now.saturating_sub(pending.found);
         if let Some(share) = pending.share {
+            if self.solved.len() == MAX_SOLVED {
+                self.solved.pop_front();
+            }
+            self.solved.push_back(share.job.prev_hash);
             let receipt = self.receipt(share, latency, pending.attempts > 1);
             self.counters.accepted(self.now, &receipt);
             self.counters.answered_after(latency);
