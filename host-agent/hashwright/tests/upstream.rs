@@ -232,7 +232,9 @@ async fn the_second_pool_gets_the_work_when_the_first_refuses_or_hangs() {
             })
             .await;
         assert!(!state.pools[0].active && state.pools[1].active);
-        assert_eq!(state.pools[0].state, "unused");
+        let failed = |state: &Snapshot| state.pools[0].problem.is_some();
+        let state = lab.run_until(MINUTE, failed).await;
+        assert_eq!(state.pools[0].role, "connecting");
         let problem = state.pools[0].problem.as_deref().expect("a problem");
         assert!(problem.contains("cannot connect"), "{problem}");
 
@@ -271,7 +273,10 @@ async fn a_pool_that_answers_nothing_is_left_for_the_next() {
                 state.pools.get(1).is_some_and(|pool| pool.accepted > 10)
             })
             .await;
-        assert!(state.pools[0].problem.is_some(), "{quirk:?}");
+        assert!(!state.pools[0].active, "{quirk:?}");
+        let failed = |state: &Snapshot| state.pools[0].problem.is_some();
+        let state = lab.run_until(2 * MINUTE, failed).await;
+        assert!(state.pools[1].active, "{quirk:?}");
         assert_eq!(second.handle.stats().rejected.total(), 0, "{quirk:?}");
         lab.stop().await;
     }

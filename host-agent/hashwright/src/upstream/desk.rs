@@ -260,7 +260,10 @@ impl Desk {
     /// Changes something, and lets everybody know what follows.
     fn change(&self, change: impl FnOnce(&mut State, Duration)) {
         let mut state = self.lock();
-        let before = (state.strategy.roles().to_vec(), state.strategy.poll_timeout());
+        let before = (
+            state.strategy.roles().to_vec(),
+            state.strategy.poll_timeout(),
+        );
         change(&mut state, self.clock.now());
         self.publish(&state);
         let roles_changed = before.0 != state.strategy.roles();
@@ -333,9 +336,11 @@ impl Desk {
             own.problem = None;
             let verdict = own.watch.handle_job(now, &job);
             while let Some(alarm) = own.watch.poll_alarm() {
-                if alarm.severity > payout::Severity::Notice {
-                    own.alarm = Some(alarm.text.clone());
-                }
+                own.alarm = match alarm.code {
+                    payout::Code::OwnAddressBack | payout::Code::PayoutBack => None,
+                    _ if alarm.severity > payout::Severity::Notice => Some(alarm.text.clone()),
+                    _ => own.alarm.take(),
+                };
                 alarms.push(alarm);
             }
             let signal = match verdict {
@@ -412,9 +417,7 @@ impl Pool {
 
 impl Fixed {
     fn has_open_shares(&self) -> bool {
-        let stats = self.stats.borrow();
-        let closed = stats.accepted + stats.rejected + stats.unconfirmed;
-        stats.submitted > closed
+        self.stats.borrow().open > 0
     }
 }
 
@@ -462,12 +465,21 @@ impl Sink for Teller {
 
 /// What is said of a block of our own.
 fn words(block: &Block) -> (Severity, &'static str, String) {
-    let hash: String = block.hash.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = block
+        .hash
+        .iter()
+        .rev()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let height = block.height;
     let named = format!("block {height} ({hash})");
     match &block.fate {
         BlockFate::Found => (Severity::Info, "block-found", format!("found {named}")),
-        BlockFate::Saved(path) => (Severity::Info, "block-saved", format!("{named} is kept in {path}")),
+        BlockFate::Saved(path) => (
+            Severity::Info,
+            "block-saved",
+            format!("{named} is kept in {path}"),
+        ),
         BlockFate::NotSaved(why) => (
             Severity::Critical,
             "block-not-saved",

@@ -217,7 +217,10 @@ fn rate(boards: &[Rate]) -> f64 {
     let scaled = |board: &Rate, hps: f64| hps / 2f64.powi(board.scale_bits.into());
     let now = boards.iter().map(|board| {
         let report = board.report.borrow();
-        let hps = report.chain.as_ref().map_or(0.0, |chain| chain.expected_hps);
+        let hps = report
+            .chain
+            .as_ref()
+            .map_or(0.0, |chain| chain.expected_hps);
         scaled(board, hps)
     });
     let now: f64 = now.sum();
@@ -275,7 +278,11 @@ impl Told {
         let why = why.concat();
         let worse = !lost.is_empty() && now.iter().next() != now.iter().next().min(lost.first());
         let (severity, code, text) = if now.is_empty() {
-            (Severity::Warning, "no-work", format!("no pool gives work{why}"))
+            (
+                Severity::Warning,
+                "no-work",
+                format!("no pool gives work{why}"),
+            )
         } else if !self.once {
             (Severity::Info, "pool", format!("work from {}", names(now)))
         } else if worse {
@@ -303,7 +310,10 @@ fn rest(idle: bool, desk: &Desk) -> Notice {
         );
         (Severity::Warning, text)
     } else {
-        (Severity::Info, "there is work again: the boards wake up".to_owned())
+        (
+            Severity::Info,
+            "there is work again: the boards wake up".to_owned(),
+        )
     };
     Notice {
         severity,

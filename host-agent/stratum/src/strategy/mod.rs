@@ -242,7 +242,7 @@ impl Strategy {
         for pool in &mut self.pools {
             pool.review(now, terms);
         }
-        let weights = match &self.settings.mode {
+        let weights: Vec<u32> = match &self.settings.mode {
             Mode::Failover => {
                 self.current = self.preferred();
                 let part = |index| u32::from(self.current == Some(index)) * WHOLE;
@@ -250,9 +250,10 @@ impl Strategy {
             }
             Mode::Quota(quotas) => quota::weights(quotas, &self.pools),
         };
-        for index in 0..self.pools.len() {
-            let wanted = weights[index] > 0 || self.is_wanted(index);
-            self.pools[index].run(now, wanted, weights[index] > 0);
+        for (index, weight) in weights.iter().enumerate() {
+            let works = *weight > 0;
+            let wanted = works || self.is_wanted(index);
+            self.pools[index].run(now, wanted, works);
         }
         let working = weights.iter().any(|weight| *weight > 0);
         let since = *self.dark_since.get_or_insert(now);
