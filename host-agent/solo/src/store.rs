@@ -93,7 +93,13 @@ const MAX_FILE: u64 = 9 << 20;
 
 /// The file appears under its name only when it is whole.
 fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    if !folder.is_dir() {
+        fs::create_dir_all(folder)?;
+        // A new folder's name is part of the one above.
+        if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+            File::open(above)?.sync_all()?;
+        }
+    }
     let unfinished = path.with_extension("tmp");
     let mut file = File::create(&unfinished)?;
     file.write_all(bytes)?;

@@ -148,6 +148,32 @@ fn a_disk_that_hangs_delays_a_block_by_a_second_at_most() {
 }
 
 #[test]
+fn an_error_of_the_call_is_no_verdict_on_the_block() {
+    let mut rig = Rig::started(harder());
+    rig.node
+        .set(|mood| mood.error = Some((-1, "std::bad_alloc".into())));
+    rig.mine_block();
+    assert!(matches!(rig.fates().last(), Some(BlockFate::Retried(_))));
+    assert_eq!(rig.marks, Vec::<String>::new());
+    rig.node.set(|mood| mood.error = None);
+    rig.seconds(16);
+    assert_eq!(rig.fates().last(), Some(&BlockFate::Accepted));
+    assert_eq!(rig.node.blocks().len(), 1);
+}
+
+#[test]
+fn blocks_of_earlier_runs_leave_room_for_new_ones() {
+    let mut rig = Rig::started(harder());
+    rig.slow.push(Lane::Submit);
+    for height in 1..200 {
+        let old = FoundBlock::new(height, [height as u8; 32], &[0; 80]);
+        rig.session.restore(rig.now, old);
+    }
+    rig.mine_block();
+    assert_eq!(rig.fates(), [BlockFate::Found, BlockFate::Saved("saved".into())]);
+}
+
+#[test]
 fn an_answer_lost_on_its_way_does_not_lose_the_block() {
     let mut rig = Rig::started(harder());
     rig.slow = vec![Lane::Submit];

@@ -45,7 +45,8 @@ impl Session {
     pub fn restore(&mut self, now: Duration, block: FoundBlock) {
         self.advance(now);
         let known = self.blocks.iter().any(|b| b.block.hash == block.hash);
-        if !known && self.blocks.len() < MAX_PENDING {
+        // Half of the places are for blocks to come.
+        if !known && self.blocks.len() < MAX_PENDING / 2 {
             self.blocks.push(Pending {
                 backoff: Backoff::new(RESEND.0, RESEND.1, self.seed),
                 block,
@@ -158,16 +159,17 @@ impl Session {
         };
         let (answer, heard) = match answer {
             Ok(words) => (judge(words.as_deref()), true),
-            Err(fault) if is_definite(&fault) => {
-                let pending = &mut self.blocks[index];
-                if pending.workid.take().is_some() {
-                    // Some nodes give a workid and do not take it back.
-                    (Answer::Undecided(fault.to_string()), true)
+            Err(fault) => {
+                let words = fault.to_string();
+                let about_call = fault.code().is_some_and(is_about_call);
+                // Some nodes give a workid and do not take it back.
+                let final_form = about_call && self.blocks[index].workid.take().is_none();
+                if final_form && fault.code() == Some(DESERIALIZATION_ERROR) {
+                    (Answer::Rejected(RejectKind::Other, words), true)
                 } else {
-                    (Answer::Rejected(RejectKind::Other, fault.to_string()), true)
+                    (Answer::Undecided(words), about_call)
                 }
             }
-            Err(fault) => (Answer::Undecided(fault.to_string()), false),
         };
         match answer {
             Answer::Undecided(words) => self.undecided(index, words, heard),
@@ -268,11 +270,12 @@ impl Session {
     }
 }
 
-/// Whether an error means that asking again is of no use. -1, -3 and -8 are about the form of the
-/// call, -32600 and below about calls as such.
-fn is_definite(fault: &Fault) -> bool {
+/// Whether an error is about the call and not about the node's state. It says nothing about the block,
+/// which is worth some more tries, and stays in its file for the next start. -1, -3 and -8 are about the form
+/// of the call, -32600 and below about calls as such.
+fn is_about_call(code: i64) -> bool {
     matches!(
-        fault.code(),
-        Some(DESERIALIZATION_ERROR | -1 | -3 | -8 | METHOD_NOT_FOUND | -32602 | -32600)
+        code,
+        DESERIALIZATION_ERROR | -1 | -3 | -8 | METHOD_NOT_FOUND | -32602 | -32600
     )
 }
