@@ -210,7 +210,8 @@ pub struct PoolStatus {
     pub work_percent: f64,
     /// Part of the work that the config gives it, percent; none with another strategy than quotas.
     pub quota_percent: Option<f64>,
-    /// `unused`, `connecting`, `handshake`, `mining`, `retrying`.
+    /// `unused`, `connecting`, `handshake`, `mining`, `refused` (it gives work that the owner's rule
+    /// forbids), `retrying`.
     pub state: String,
     /// Last problem, if any.
     pub problem: Option<String>,

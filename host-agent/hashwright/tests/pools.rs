@@ -141,13 +141,13 @@ async fn quotas_are_met_by_the_pools_own_books() {
         first.handle.stats().accepted,
         second.handle.stats().accepted,
     );
-    lab.run_for(10 * MINUTE).await;
+    lab.run_for(5 * MINUTE).await;
     let one = (first.handle.stats().accepted - start.0) as f64;
     let two = (second.handle.stats().accepted - start.1) as f64;
     let part = one / (one + two);
     // Shares come as they like: five standard deviations.
     let sigma = (0.7 * 0.3 / (one + two)).sqrt();
-    assert!(one + two > 3000.0, "{one} {two}");
+    assert!(one + two > 2000.0, "{one} {two}");
     assert!((part - 0.7).abs() < 5.0 * sigma, "{part} of {}", one + two);
     let state = lab.state();
     let percents: Vec<_> = state.pools.iter().map(|pool| pool.work_percent).collect();
@@ -246,7 +246,7 @@ async fn boards_sleep_without_work_and_wake_with_it() {
         );
         lab.run_for(30 * SECOND_S).await;
         assert!(!core_on(&lab));
-        lab.run_for(60 * MINUTE).await;
+        lab.run_for(20 * MINUTE).await;
         let state = lab.state();
         assert_eq!(
             (state.miner.state.as_str(), state.boards[0].state.as_str()),
@@ -305,7 +305,7 @@ async fn a_hundred_reconnects_of_v2_are_accounted_for() {
     let pool = V2Pool::start(easy_v2());
     wire.v2(FIRST, &pool);
     let pools = vec![pool.upstream(FIRST)];
-    let lab = Lab::with_config(&with_pools(vec![busy("bitaxe-gamma", 20.0)], pools), wire);
+    let lab = Lab::with_config(&with_pools(vec![busy("bitaxe-gamma", 6.0)], pools), wire);
     lab.run_until(MINUTE, is_mining).await;
     for round in 0..100 {
         lab.run_for(Duration::from_millis(2_500 + 37 * (round % 40)))
@@ -464,13 +464,13 @@ async fn useless_pools_are_told_by_their_fault_while_another_carries_on() {
     let mut wrong = Vec::new();
     for Bad { name, pool, words } in bad_pools(&wire, &mut keep) {
         let pools = vec![pool, upstream(SECOND)];
-        let config = with_pools(vec![busy("bitaxe-gamma", 5.0)], pools);
+        let config = with_pools(vec![busy("bitaxe-gamma", 1.0)], pools);
         let lab = Lab::with_config(&config, wire.clone());
         let before = good.handle.stats().accepted;
         lab.run_for(2 * MINUTE).await;
         let state = lab.state();
         let problem = state.pools[0].problem.clone().unwrap_or_default();
-        let carries_on = good.handle.stats().accepted > before + 20;
+        let carries_on = good.handle.stats().accepted > before + 10;
         if !problem.contains(words) || !carries_on {
             wrong.push(format!("{name}: {carries_on}, {problem}"));
         }
