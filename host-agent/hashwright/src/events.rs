@@ -10,8 +10,10 @@ use station::{Notice, Severity};
 use crate::clock::Clock;
 use crate::commands::unix_time;
 
-/// Entries kept; the oldest go first.
+/// Entries kept; the oldest go first, and information before warnings.
 pub const KEPT: usize = 512;
+/// So many of them may be mere information while others need the room.
+const KEPT_INFO: usize = KEPT / 4;
 
 /// Warnings and faults that take turns are one entry each: so many entries of the same boards are
 /// looked through for one of the last seconds.
@@ -37,6 +39,17 @@ pub struct Entry {
     /// What happened.
     #[serde(flatten)]
     pub notice: Notice,
+}
+
+impl List {
+    /// Drops the oldest entry; of mere information as long as there is much of it, so that what happens
+    /// all the time, or what a pool has to say, does not push out what went wrong.
+    fn make_room(&mut self) {
+        let info = |entry: &Entry| entry.notice.severity == Severity::Info;
+        let much = self.entries.iter().filter(|entry| info(entry)).count() > KEPT_INFO;
+        let oldest = self.entries.iter().position(|entry| !much || info(entry));
+        self.entries.remove(oldest.unwrap_or(0));
+    }
 }
 
 /// The list. Clones share it.
@@ -95,10 +108,10 @@ impl EventLog {
             notice,
         };
         log(&entry);
-        if list.entries.len() == KEPT {
-            list.entries.pop_front();
-        }
         list.entries.push_back(entry);
+        if list.entries.len() > KEPT {
+            list.make_room();
+        }
     }
 
     /// Entries after the one with this number, oldest first, the newest `most` of them.
@@ -169,6 +182,24 @@ mod tests {
         }
         let kept = log.after(0, usize::MAX);
         assert_eq!((kept.len(), kept[0].number), (KEPT, 2));
+    }
+
+    #[tokio::test]
+    async fn information_does_not_push_out_what_went_wrong() {
+        let log = EventLog::new(Clock::start());
+        log.note(
+            &[0],
+            Notice {
+                severity: Severity::Fault,
+                ..notice("fault")
+            },
+        );
+        for number in 0..2 * KEPT {
+            log.note(&[], notice(&number.to_string()));
+        }
+        let kept = log.after(0, usize::MAX);
+        assert_eq!((kept.len(), kept[0].notice.code.as_str()), (KEPT, "fault"));
+        assert_eq!(kept[KEPT - 1].notice.code, (2 * KEPT - 1).to_string());
     }
 
     #[tokio::test]

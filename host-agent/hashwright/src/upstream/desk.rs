@@ -23,6 +23,10 @@ use crate::payouts;
 
 /// Shares that may wait for the socket; at a few a second this is minutes.
 const SHARE_QUEUE: usize = 1024;
+/// So many words of a pool are noted one after the other; then one more for each pause. A pool could
+/// else fill the list of events.
+const WORDS: u32 = 8;
+const WORDS_PAUSE: Duration = Duration::from_secs(60);
 
 /// Where sessions report and boards get their work from.
 #[derive(Debug)]
@@ -75,6 +79,8 @@ struct Pool {
     refused: Option<String>,
     /// Why its last connection ended.
     problem: Option<String>,
+    /// How many of its words may be noted, and since when.
+    words: (u32, Duration),
 }
 
 /// How a pool is doing, apart from its counters.
@@ -376,6 +382,13 @@ impl Desk {
         });
     }
 
+    /// Notes what a pool says or brings about as it likes, within reason.
+    fn note_words(&self, pool: usize, severity: Severity, code: &str, text: &str) {
+        if self.lock().pools[pool].may_speak(self.clock.now()) {
+            self.note(pool, severity, code, text);
+        }
+    }
+
     fn note(&self, pool: usize, severity: Severity, code: &str, text: &str) {
         let notice = Notice {
             severity,
@@ -402,7 +415,21 @@ impl Pool {
             alarm: None,
             refused: None,
             problem: None,
+            words: (WORDS, Duration::ZERO),
         }
+    }
+
+    /// Whether one more of its words may be noted.
+    fn may_speak(&mut self, now: Duration) -> bool {
+        let (left, since) = self.words;
+        let pauses = now.saturating_sub(since).as_secs() / WORDS_PAUSE.as_secs();
+        if pauses > 0 {
+            let more = u32::try_from(pauses).unwrap_or(u32::MAX);
+            self.words = (left.saturating_add(more).min(WORDS), now);
+        }
+        let may = self.words.0 > 0;
+        self.words.0 = self.words.0.saturating_sub(1);
+        may
     }
 
     fn refusal(&self) -> Option<String> {
@@ -439,15 +466,15 @@ impl Sink for Teller {
                 ..
             } => {}
             Event::Disconnected { reason, .. } => desk.lost(pool, &reason),
-            Event::Warning(text) => desk.note(pool, Severity::Warning, "pool-warning", &text),
-            Event::Message(text) => desk.note(pool, Severity::Info, "pool-message", &text),
+            Event::Warning(text) => desk.note_words(pool, Severity::Warning, "pool-warning", &text),
+            Event::Message(text) => desk.note_words(pool, Severity::Info, "pool-message", &text),
             Event::Block(block) => {
                 let (severity, code, text) = words(&block);
                 desk.note(pool, severity, code, &text);
             }
             Event::RedirectRefused { host } => {
                 let text = format!("wants us to go to {host}, which is foreign to it; we stay");
-                desk.note(pool, Severity::Warning, "redirect-refused", &text);
+                desk.note_words(pool, Severity::Warning, "redirect-refused", &text);
             }
             // Counters stand in the statistics.
             Event::Connected { .. }
