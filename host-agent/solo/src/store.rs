@@ -96,7 +96,10 @@ fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     if !folder.is_dir() {
         fs::create_dir_all(folder)?;
         // A new folder's name is part of the one above.
-        if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+        if let Some(above) = folder
+            .parent()
+            .filter(|above| !above.as_os_str().is_empty())
+        {
             File::open(above)?.sync_all()?;
         }
     }

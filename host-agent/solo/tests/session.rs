@@ -170,7 +170,10 @@ fn blocks_of_earlier_runs_leave_room_for_new_ones() {
         rig.session.restore(rig.now, old);
     }
     rig.mine_block();
-    assert_eq!(rig.fates(), [BlockFate::Found, BlockFate::Saved("saved".into())]);
+    assert_eq!(
+        rig.fates(),
+        [BlockFate::Found, BlockFate::Saved("saved".into())]
+    );
 }
 
 #[test]
