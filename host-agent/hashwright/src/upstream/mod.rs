@@ -42,6 +42,8 @@ const LAST_NONCES: Duration = Duration::from_millis(300);
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// How often it is looked for them.
 const LOOK_FOR_ANSWERS: Duration = Duration::from_millis(100);
+/// Less time without work is not worth a word: a node needs a moment after each block of our own.
+const MOMENT: Duration = Duration::from_secs(3);
 
 /// The ends of the channels that lead to and from the boards.
 #[derive(Debug)]
@@ -129,7 +131,7 @@ impl<C: Connector + Clone + 'static> Upstream<C> {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.follow(&mut running);
-            told.tell(&self.desk, &self.links.events);
+            told.tell(&self.desk, &self.links.events, self.clock.now());
             let due = self.desk.poll_timeout();
             tokio::select! {
                 biased;
@@ -239,11 +241,13 @@ struct Told {
     at_work: BTreeSet<usize>,
     once: bool,
     idle: bool,
+    /// Since when nobody has given work, if that was not told yet.
+    dark_since: Option<Duration>,
 }
 
 impl Told {
     /// Notes changes of who gets the work.
-    fn tell(&mut self, desk: &Desk, events: &EventLog) {
+    fn tell(&mut self, desk: &Desk, events: &EventLog, now: Duration) {
         let roles = desk.roles();
         let active = |(_, role): &(usize, &Role)| role.weight() > 0;
         let at_work: BTreeSet<_> = roles
@@ -252,12 +256,15 @@ impl Told {
             .filter(active)
             .map(|(index, _)| index)
             .collect();
-        if at_work != self.at_work {
+        let idle = desk.is_idle();
+        let since = self.dark_since.take().unwrap_or(now);
+        if at_work.is_empty() && !idle && now.saturating_sub(since) < MOMENT {
+            self.dark_since = Some(since);
+        } else if at_work != self.at_work {
             events.note(&[], self.change(&at_work, desk));
             self.once = true;
             self.at_work = at_work;
         }
-        let idle = desk.is_idle();
         if idle != self.idle {
             events.note(&[], rest(idle, desk));
             self.idle = idle;
