@@ -28,6 +28,9 @@ const SHARE_QUEUE: usize = 1024;
 const WORDS: u32 = 8;
 const WORDS_PAUSE: Duration = Duration::from_secs(60);
 
+/// So many rejected shares in a row are worth an event: something is wrong with the pool or with us.
+const ALL_REJECTED: u32 = 30;
+
 /// Where sessions report and boards get their work from.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -158,6 +161,7 @@ impl Desk {
             sink: Box::new(Teller {
                 desk: Arc::clone(self),
                 pool,
+                rejects: 0,
             }),
             stats: fixed.stats.clone(),
         }
@@ -452,6 +456,8 @@ impl Fixed {
 struct Teller {
     desk: Arc<Desk>,
     pool: usize,
+    /// Shares in a row that were rejected.
+    rejects: u32,
 }
 
 impl Sink for Teller {
@@ -476,13 +482,23 @@ impl Sink for Teller {
                 let text = format!("wants us to go to {host}, which is foreign to it; we stay");
                 desk.note_words(pool, Severity::Warning, "redirect-refused", &text);
             }
+            Event::ShareAccepted(_) => self.rejects = 0,
+            Event::ShareRejected { text, .. } => {
+                self.rejects = self.rejects.saturating_add(1);
+                if self.rejects == ALL_REJECTED {
+                    let text = format!(
+                        "has rejected {ALL_REJECTED} shares in a row, the last with \"{text}\": the work for \
+                         it earns nothing; look at the pool's pages, and take it out of the config if \
+                         this goes on"
+                    );
+                    desk.note(pool, Severity::Warning, "all-rejected", &text);
+                }
+            }
             // Counters stand in the statistics.
             Event::Connected { .. }
             | Event::Subscribed { .. }
             | Event::Difficulty(_)
             | Event::VersionMask(_)
-            | Event::ShareAccepted(_)
-            | Event::ShareRejected { .. }
             | Event::ShareUnconfirmed(_)
             | Event::ShareDropped { .. }
             | Event::Learnt(_) => {}

@@ -1,7 +1,7 @@
 //! Where work comes from: the shell of the strategy. It runs a task for every session that the strategy
 //! wants, and ends those that it does not.
 //!
-//! A session tells the [`desk`] what happens in its own task, and the desk gives boards their work
+//! A session tells the desk what happens in its own task, and the desk gives boards their work
 //! there and then: no other task has to wake up between a job and the boards. Shares go from the
 //! boards straight to their session. What is left for the task here is slow: starting, ending, rates and
 //! the list of events.
