@@ -110,7 +110,7 @@ def _(stage):
         wait_until("shares in the pool's monitoring", 15, lambda: pool.accepted(user) >= 5)
         check(not pool.channels("e2e-wrong-key"), "a channel was opened in spite of the wrong key")
         check(agent.pool()["accepted"] == 0, "shares accepted in spite of the wrong key")
-    return f"“{problem}”"
+    return "no channel opened; mining on the second pool", [("wrong authority key", problem)]
 
 
 def translated(stage, url, shares, seconds, **options):
@@ -202,9 +202,8 @@ def _(stage):
         pinned, _ = translated(stage, lambda _: url, 5, 120, tls={"fingerprint": tls.fingerprint})
         with stage.agent([{"url": url, "user": "e2e-untrusted"}]) as agent:
             problem = agent.wait_problem(["certificate"], 60)
-        return (
-            f"{'/'.join(sorted(v for v in tls.versions if v))}; {told['accepted']} shares with the authority, "
-            f"{pinned['accepted']} with the pinned certificate; with neither: “{problem}”"
-        )
+        versions = "/".join(sorted(version for version in tls.versions if version))
+        figures = f"{versions}; {told['accepted']} shares with the authority, {pinned['accepted']} with the pinned certificate"
+        return figures, [("certificate of an unknown authority", problem)]
     finally:
         tls.close()
