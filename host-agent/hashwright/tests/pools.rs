@@ -479,3 +479,17 @@ async fn useless_pools_are_told_by_their_fault_while_another_carries_on() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_rejects_everything_is_told() {
+    let unkind = PoolConfig {
+        quirks: pool::Quirks::none()
+            .with(pool::Quirk::RejectAll)
+            .expect("quirk"),
+        ..easy_pool()
+    };
+    let lab = Lab::start(vec![busy("bitaxe-gamma", 5.0)], unkind);
+    lab.run_for(2 * MINUTE).await;
+    assert!(codes(&lab).iter().any(|code| code == "all-rejected"));
+    lab.stop().await;
+}
