@@ -471,7 +471,7 @@ fn an_address_of_another_network_is_never_mined_for() {
         if !fits {
             let said = rig.reasons()[0].to_string();
             assert!(
-                said.contains(address) && said.contains(&network.to_string()),
+                said.contains(address) && said.contains(network.to_core_arg()),
                 "{said}"
             );
         }
