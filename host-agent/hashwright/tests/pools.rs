@@ -63,6 +63,16 @@ fn is_content(stats: &pool::PoolStats) -> bool {
     refused == stats.rejected.stale && refused <= 4 && stats.disagreements == 0
 }
 
+/// Every share that the boards found has ended somewhere. The last report of a board may be older than
+/// the last share that it found while the program ended.
+fn assert_all_accounted(state: &Snapshot) {
+    let (found, accounted) = (state.miner.nonces.shares, accounted(state));
+    assert!(
+        (found..=found + 2).contains(&accounted),
+        "{accounted} of {found}"
+    );
+}
+
 /// Every share of the boards has become something.
 fn accounted(state: &Snapshot) -> u64 {
     let of = |pool: &PoolStatus| pool.accepted + pool.rejected + pool.unconfirmed + pool.dropped;
@@ -123,7 +133,7 @@ async fn work_goes_from_a_dead_v1_pool_to_v2_and_comes_back() {
         (told.accepted, told.unconfirmed, told.dropped),
         (v2.accepted, 0, 0)
     );
-    assert_eq!(accounted(&state), state.miner.nonces.shares);
+    assert_all_accounted(&state);
     assert_eq!(state.boards[0].restarts, 0);
 }
 
@@ -165,7 +175,7 @@ async fn quotas_are_met_by_the_pools_own_books() {
     for stats in [first.handle.stats(), second.handle.stats()] {
         assert!(is_content(&stats), "{stats:?}");
     }
-    assert_eq!(accounted(&state), state.miner.nonces.shares);
+    assert_all_accounted(&state);
 }
 
 #[tokio::test(start_paused = true)]
@@ -293,7 +303,7 @@ async fn a_hundred_reconnects_lose_no_share_that_the_pool_would_take() {
     assert!(told.stale <= 10, "{told:#?}");
     // The pool has every other share that the board has found.
     assert_eq!(stats.accepted, told.accepted);
-    assert_eq!(accounted(&state), state.miner.nonces.shares);
+    assert_all_accounted(&state);
     println!(
         "{} shares, {} dropped",
         state.miner.nonces.shares, told.dropped
@@ -323,7 +333,7 @@ async fn a_hundred_reconnects_of_v2_are_accounted_for() {
     assert!(told.connects > 90, "{told:#?}");
     // A share whose answer was cut off may or may not have arrived; all others are known.
     assert!(stats.accepted >= told.accepted && stats.accepted <= told.accepted + told.unconfirmed);
-    assert_eq!(accounted(&state), state.miner.nonces.shares);
+    assert_all_accounted(&state);
 }
 
 #[tokio::test(start_paused = true)]
