@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
+pub use rpc::event::Entry;
 use station::{Notice, Severity};
 
 use crate::clock::Clock;
@@ -20,26 +20,6 @@ const KEPT_INFO: usize = KEPT / 4;
 const TURNS: usize = 4;
 /// How long ago that may be, seconds.
 const TURN_S: f64 = 10.0;
-
-/// An entry of the list.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Number of the entry since the agent started, from 1.
-    pub number: u64,
-    /// Uptime of the agent, seconds.
-    pub at_s: f64,
-    /// Time of day, seconds since 1970.
-    pub unix_s: u64,
-    /// How often it happened in a row, without much else about these boards in between.
-    pub count: u64,
-    /// When it last happened, uptime in seconds.
-    pub last_s: f64,
-    /// Boards that it is about, by position in the config; empty if it is about the miner.
-    pub boards: Vec<usize>,
-    /// What happened.
-    #[serde(flatten)]
-    pub notice: Notice,
-}
 
 impl List {
     /// Drops the oldest entry; of mere information as long as there is much of it, so that what happens
