@@ -46,6 +46,17 @@ pub fn remove(folder: &Path, name: &str) {
     }
 }
 
+/// Tries whether blocks can be written to the folder, which is made if it is missing.
+///
+/// # Errors
+///
+/// Whatever the file system says, with the path.
+pub fn check(folder: &Path) -> io::Result<()> {
+    let probe = folder.join("probe");
+    write(folder, &probe, &[]).map_err(|error| at(folder, &error))?;
+    fs::remove_file(&probe).map_err(|error| at(&probe, &error))
+}
+
 /// Looks for blocks that the node has not answered for. A missing folder is an empty one.
 #[must_use]
 pub fn unanswered(folder: &Path) -> Unanswered {
