@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod event;
+pub mod history;
 pub mod state;
 
 pub use state::Snapshot;
