@@ -19,3 +19,4 @@ pub mod state;
 pub mod stop;
 pub mod upstream;
 pub mod view;
+pub mod web;
