@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod events;
+pub mod fleet;
 pub mod format;
 pub mod payouts;
 pub mod port;
