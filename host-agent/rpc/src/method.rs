@@ -225,7 +225,7 @@ methods! {
     Read READ; EventList = "event.list" (query::EventList) -> Vec<event::Entry>;
         "What happened and why, oldest first."
 
-    Read READ; HistoryQuery = "history.query" (history::HistoryQuery) -> history::HistoryReply,
+    Read READ; HistoryQuery = "history.query" (history::Query) -> history::History,
         errors [DENIED];
         "Values over time, of the miner, a board or a pool."
     Read READ; HistoryInfo = "history.info" (NoParams) -> history::HistoryInfo;
