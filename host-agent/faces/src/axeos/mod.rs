@@ -1,0 +1,1 @@
+//! The AxeOS web API.
