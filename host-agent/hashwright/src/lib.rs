@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod format;
 pub mod payouts;
 pub mod port;
+pub mod settings;
 pub mod simulate;
 pub mod state;
 pub mod stop;
