@@ -104,6 +104,11 @@ pub(crate) fn cores(chip: &str) -> Option<u16> {
     Some(chip.parse::<ChipKind>().ok()?.model().cores)
 }
 
+/// Whether a fault is one of heat.
+pub(crate) fn is_heat(code: &str) -> bool {
+    code == "temperature-limit"
+}
+
 /// What all of these agree on.
 pub(crate) fn common<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
     let first = values.next()?;

@@ -546,11 +546,8 @@ fn notify(now: &Now<'_>) -> Reply {
             .with("*Dev Sick Idle 60s", 0)
             .with("*Dev Dead Idle 600s", 0)
             .with("*Dev Nostart", u8::from(board.state == "failed"))
-            .with("*Dev Over Heat", u8::from(cut && fault.contains("temp")))
-            .with(
-                "*Dev Thermal Cutoff",
-                u8::from(cut && fault.contains("temp")),
-            )
+            .with("*Dev Over Heat", u8::from(cut && read::is_heat(fault)))
+            .with("*Dev Thermal Cutoff", u8::from(cut && read::is_heat(fault)))
             .with("*Dev Comms Error", board.restarts)
             .with("*Dev Throttle", u8::from(throttled))
     });
