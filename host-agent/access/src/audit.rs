@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::bucket::{Bucket, Rate};
-use crate::role::Role;
+use rpc::Role;
 
 /// Longest record as a line of JSON, bytes.
 pub const MAX_LINE: usize = 2_048;

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use crate::role::Role;
 use crate::token::TokenHash;
+use rpc::Role;
 
 /// Most tokens at a time.
 pub const MAX_TOKENS: usize = 256;

@@ -9,9 +9,9 @@ use crate::identity::{Identity, Origin};
 use crate::lockout::{Lockout, Verdict};
 use crate::pairing::{Code, Pairing, PairingInfo, Try};
 use crate::refusal::Refusal;
-use crate::role::Role;
 use crate::time::{Calendar, Moment};
 use crate::token::{Token, TokenHash};
+use rpc::Role;
 
 /// What is allowed without a token, and how often.
 #[derive(Clone, Copy, Debug, PartialEq)]

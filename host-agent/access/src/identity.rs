@@ -1,7 +1,7 @@
 //! Who somebody is, once it is known.
 
 use crate::refusal::Refusal;
-use crate::role::Role;
+use rpc::Role;
 
 /// Who asks, and what they may.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ mod identity;
 mod lockout;
 mod pairing;
 mod refusal;
-mod role;
 mod time;
 mod token;
 
@@ -25,6 +24,6 @@ pub use gate::{Gate, Limits, Policy};
 pub use identity::{Identity, Origin};
 pub use pairing::{CODE_VALID, Code, MAX_WRONG_CODES, PairingInfo};
 pub use refusal::Refusal;
-pub use role::Role;
+pub use rpc::Role;
 pub use time::Moment;
 pub use token::{Token, TokenError, TokenHash};

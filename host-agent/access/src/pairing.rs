@@ -5,8 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::role::Role;
 use crate::token::TokenHash;
+use rpc::Role;
 
 /// How long a code is good.
 pub const CODE_VALID: Duration = Duration::from_secs(600);

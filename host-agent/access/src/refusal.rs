@@ -1,6 +1,6 @@
 //! Why somebody is refused, in words that go to them. No text repeats what they showed.
 
-use crate::role::Role;
+use rpc::Role;
 
 /// Why a request, a login or a pairing is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
