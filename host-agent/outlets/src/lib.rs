@@ -3,7 +3,10 @@
 //! events go in; texts and messages come out. It opens nothing and reads no clock.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod example;
 pub mod mdns;
 pub mod metrics;
 pub mod mqtt;
+mod time;
 pub mod webhook;
