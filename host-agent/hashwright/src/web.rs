@@ -83,12 +83,34 @@ macro_rules! files {
 }
 
 files! {
+    "access.js"
+    "app.css"
+    "boards.js"
+    "change.js"
+    "chart.js"
+    "chips.js"
+    "cooling.js"
+    "events.js"
+    "format.js"
+    "icon.svg"
+    "lib.js"
+    "main.js"
+    "manifest.webmanifest"
+    "overview.js"
+    "patch.js"
+    "pools.js"
+    "rpc.js"
+    "store.js"
+    "system.js"
+    "theme.js"
+    "trail.js"
     "vendor/LICENCES.txt"
     "vendor/hooks.js"
     "vendor/htm.js"
     "vendor/preact.js"
     "vendor/uplot.css"
     "vendor/uplot.js"
+    "widgets.js"
 }
 
 /// The same, each packed when it is first asked for.

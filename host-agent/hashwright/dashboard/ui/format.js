@@ -35,6 +35,7 @@ export function rateParts(hps, sigma) {
 /** 48.2 k */
 export function short(value) {
   if (!known(value)) return NONE;
+  if (value !== 0 && Math.abs(value) < 0.01) return value.toExponential(1);
   if (Math.abs(value) < 1000) return Number.isInteger(value) ? String(value) : three(value);
   const [factor, letter] = scale(Math.abs(value));
   return `${three(value / factor)} ${letter}`;

@@ -67,7 +67,7 @@ export class Client {
     }
     return () => {
       if (!this.feeds.delete(id) || socket !== this.socket) return;
-      this.call(method.replace(/\.subscribe$/, ".unsubscribe"), [id]).catch(() => {});
+      this.call(method.replace(/\.subscribe$/, ".unsubscribe"), { subscription: id }).catch(() => {});
     };
   }
 

@@ -105,16 +105,9 @@ export function toast(text, kind = "good") {
 }
 
 /** What to tell a person of an error of the miner. */
-export function words(error) {
-  const { data } = error;
-  if (data === null || data === undefined) return error.message;
+export function words({ message, data }) {
   if (typeof data === "string") return data;
-  const { reason, path, value, min, max, unit = "" } = data;
-  if (path !== undefined && (min !== undefined || max !== undefined)) {
-    const range = [min ?? null, max ?? null].map((end) => (end === null ? "…" : `${end}`)).join(" to ");
-    return `${path}: ${value} ${unit ?? ""} is outside of ${range} ${unit ?? ""}. ${reason ?? ""}`.trim();
-  }
-  return reason ?? data.how ?? `${error.message}: ${JSON.stringify(data)}`;
+  return typeof data?.text === "string" ? data.text : message;
 }
 
 /** On every new line: who are we, what is there, and then everything that changes. */
@@ -190,16 +183,12 @@ function onTelemetry(message) {
   set({ miner, heardAt: Date.now() });
 }
 
-function onEvents(message) {
-  const fresh = message.events ?? (Array.isArray(message) ? message : [message]);
+function onEvents({ entries }) {
   const byNumber = new Map(state.events.map((entry) => [entry.number, entry]));
-  for (const entry of fresh) byNumber.set(entry.number, entry);
+  for (const entry of entries) byNumber.set(entry.number, entry);
   set({ events: [...byNumber.values()].sort((a, b) => a.number - b.number).slice(-KEPT_EVENTS) });
 }
 
-let shareNumber = 0;
-
-function onShares(message) {
-  const fresh = (message.shares ?? (Array.isArray(message) ? message : [message])).map((share) => ({ ...share, key: shareNumber++ }));
-  set({ shares: [...state.shares, ...fresh].slice(-KEPT_SHARES) });
+function onShares({ shares }) {
+  set({ shares: [...state.shares, ...shares].slice(-KEPT_SHARES) });
 }
