@@ -1,6 +1,7 @@
 //! The Hashwright miner agent: the shell around the pure rooms. It owns sockets, ports,
 //! timers and tasks, and nothing else does.
 
+pub mod access;
 pub mod agent;
 pub mod api;
 pub mod board;

@@ -1,0 +1,1 @@
+//! The client's side of TLS. Filled in with the client.
