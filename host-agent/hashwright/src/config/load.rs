@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use board_profiles::Profile;
 use toml::de::DeTable;
 
 use super::Config;
@@ -36,6 +37,11 @@ pub enum ConfigError {
 
 /// What a config may refer to outside itself.
 pub trait Environment {
+    /// The profile called `name`, if it is known without reading it.
+    fn profile(&self, _name: &str) -> Option<Profile> {
+        None
+    }
+
     /// The environment variable called `name`.
     fn variable(&self, name: &str) -> Option<String>;
 

@@ -101,6 +101,8 @@ pub struct Board {
     /// Core voltage to mine at, mV in the profile's scope and within its limits; else the profile's
     /// default.
     pub voltage_mv: Option<u32>,
+    /// Whether it is to mine; else it is left without power.
+    pub enabled: bool,
     /// How it is simulated; `Some` exactly if the UART is simulated.
     pub sim: Option<Sim>,
     /// The k of a board behind a real UART that another program simulates at 2^-k of the silicon's
@@ -123,6 +125,7 @@ impl Board {
             slot: None,
             frequency_mhz: None,
             voltage_mv: None,
+            enabled: true,
             served_scale_bits: 0,
         }
     }

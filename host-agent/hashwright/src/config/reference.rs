@@ -444,6 +444,15 @@ const BOARD: Section = Section {
             example: "1150",
         },
         Key {
+            name: "enabled",
+            kind: "true or false",
+            default: Some("true"),
+            range: "the same for all boards on one supply",
+            about: "Whether the board mines. One that does not is left without power, as far as the agent \
+                    controls it.",
+            example: "false",
+        },
+        Key {
             name: "cooled_elsewhere",
             kind: "true or false",
             default: Some("false"),

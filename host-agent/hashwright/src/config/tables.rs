@@ -182,6 +182,7 @@ impl<'r> Tables<'r> {
         if let (Some(profile), Some(mv)) = (&profile, voltage_mv) {
             check_voltage(section, profile, mv);
         }
+        let enabled = section.boolean("enabled").unwrap_or(true);
         let elsewhere = section.boolean("cooled_elsewhere");
         let fans = profile.as_ref().map_or(1, |profile| profile.cooling.fans);
         let real = matches!(control, Some(Control::Port(_) | Control::Linux));
@@ -224,6 +225,7 @@ impl<'r> Tables<'r> {
             slot: slot.and_then(|slot| u8::try_from(slot).ok()),
             frequency_mhz,
             voltage_mv,
+            enabled,
             served_scale_bits: served_scale_bits
                 .and_then(|bits| u8::try_from(bits).ok())
                 .unwrap_or(0),
@@ -232,6 +234,9 @@ impl<'r> Tables<'r> {
 
     fn profile(&self, section: &Section<'r>) -> Option<Profile> {
         let name = section.required("profile")?;
+        if let Some(known) = self.env.profile(name) {
+            return Some(known);
+        }
         let loaded = if Profile::is_path(name) {
             let path = self.path(name);
             match self.env.read(&path, MAX_FILE_BYTES) {
@@ -395,6 +400,7 @@ fn one_supply(sections: &[Section<'_>], boards: &[Option<Board>]) {
         differs("profile", other.profile != board.profile);
         differs("frequency_mhz", other.target_mhz() != board.target_mhz());
         differs("voltage_mv", other.target_mv() != board.target_mv());
+        differs("enabled", other.enabled != board.enabled);
     }
 }
 
