@@ -32,11 +32,11 @@ export function SignIn({ fixed, onClose }) {
     <p>${fixed ? "This miner shows itself only to those who may see it." : "With more rights, this browser can steer the miner."} ${way === "code" ? html`Get a code and type it here; it works once, for ten minutes.` : "Paste a token that somebody made for you."}</p>
     <${Choice} label="How to sign in" value=${way} options=${[["code", "Pairing code"], ["token", "Token"]]} onChange=${(key) => (setWay(key), setCode(""))} />
     ${way === "code" ? html`
-      <${Field} label="Code" value=${code} onInput=${setCode} class="code" required autocomplete="one-time-code" autocapitalize="characters" spellcheck=${false} placeholder="XXXX-XXXX" />
+      <${Field} label="Code" value=${code} onInput=${setCode} class="code" required autofocus autocomplete="one-time-code" autocapitalize="characters" spellcheck=${false} placeholder="XXXX-XXXX" />
       <${Field} label="Name for this browser" value=${name} onInput=${setName} required maxlength="60" hint="by which you find it among the tokens" />
       <details class="more" open=${!info.pairing_open}><summary>Where do I get a code?</summary>
         <p>On the machine that runs the miner: <code>hashwright auth pair</code>. With <code>pairing = "start"</code> in its config, a first code stands in its log or terminal. Or another paired browser shows one: System, Access, “Pair another device”.</p></details>`
-    : html`<${Field} label="Token" value=${code} onInput=${setCode} type="password" required autocomplete="off" placeholder="hw_…" hint="made by: hashwright auth add NAME --role operate" />`}
+    : html`<${Field} label="Token" value=${code} onInput=${setCode} type="password" required autofocus autocomplete="off" placeholder="hw_…" hint="made by: hashwright auth add NAME --role operate" />`}
     ${error && html`<p class="alert bad" role="alert">${error}</p>`}
     ${info.tls === false && location.hostname !== "localhost" && !location.hostname.startsWith("127.") && location.hostname !== "[::1]" && html`<p class="alert warn">This connection is not encrypted: whoever listens can read the token.</p>`}
     <footer>${!fixed && html`<button type="button" onClick=${onClose}>Cancel</button>`}<button class="primary" disabled=${!code.trim() || state.line.name !== "open"}>${way === "code" ? "Pair" : "Sign in"}</button></footer></form><//>`;

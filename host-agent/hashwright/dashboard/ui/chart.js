@@ -59,7 +59,7 @@ function options(lines, band, latest, width, height, floor) {
       y: { range: (_, low, high) => limits(low, high, floor) },
     },
     axes: [
-      { ...axis, space: 70, values: (_, ticks, __, ___, step) => ticks.map((tick) => when(tick, step)) },
+      { ...axis, space: 70, size: 34, values: (_, ticks, __, ___, step) => ticks.map((tick) => when(tick, step)) },
       { ...axis, size: 78, values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)) },
     ],
     series: [

@@ -42,7 +42,7 @@ function Chain({ name, board, chips, view }) {
     return list;
   }, [chips]);
   const perDomain = Math.max(...domains.map(({ cells }) => cells.length));
-  const size = chips.length <= 4 ? "large" : chips.length <= 24 ? "medium" : "small";
+  const size = chips.length <= 4 ? "large" : chips.length <= 24 ? "medium" : chips.length <= 130 ? "fit" : "small";
   const move = (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: perDomain, ArrowUp: -perDomain, Home: -Infinity, End: Infinity }[event.key];
     if (by === undefined) return;
@@ -73,7 +73,7 @@ function Chain({ name, board, chips, view }) {
 const Cell = memo(function Cell({ i, chip, step, size, view, stop }) {
   const text = view === "rate" ? percent(share(chip)) : percent(errorShare(chip), 1);
   return html`<button type="button" data-i=${i} tabindex=${stop ? 0 : -1} class=${step === null ? "cell none" : `cell s${step}`}
-    aria-label=${`chip ${chip.index}, domain ${chip.domain}, ${percent(share(chip))} of expected, ${chip.hardware_errors} errors`}>${size === "small" ? null : html`<span>${chip.index}</span><b>${text}</b>`}</button>`;
+    aria-label=${`chip ${chip.index} ${text} ${view === "rate" ? "of expected" : "hardware errors"}, domain ${chip.domain}, ${chip.hardware_errors} errors`}>${["small", "fit"].includes(size) ? null : html`<span>${chip.index}</span> <b>${text}</b>`}</button>`;
 });
 
 const share = (chip) => (chip.expected_hps > 0 ? chip.hashrate.hps / chip.expected_hps : null);
@@ -104,6 +104,7 @@ function summary(chips) {
   const steps = chips.map(rateStep);
   const weak = steps.filter((step) => step !== null && step <= 2).length;
   const unknown = steps.filter((step) => step === null).length;
-  if (unknown === chips.length) return `${chips.length} chips; there are too few nonces yet to judge them.`;
-  return `${chips.length} chips${weak ? `, ${weak} of them weak` : ", none of them weak"}${unknown ? `, ${unknown} not judged yet` : ""}.`;
+  if (chips.length === 1) return "";
+  if (unknown === chips.length) return `${chips.length} chips; too few nonces yet to judge them.`;
+  return `${chips.length} chips, ${weak || "none"} of them weak${unknown ? `, ${unknown} not judged yet` : ""}.`;
 }

@@ -38,8 +38,6 @@ function Page() {
   const sections = known ? SECTIONS.filter(([id, , method]) => may(method) && (id !== "chips" || miner.chips?.length) && (id !== "cooling" || miner.stations.length)) : [];
   return html`<a class="skip" href="#main">Skip to the content</a>
     <${Head} miner=${miner} name=${miner?.system.name || auth?.name} sections=${sections} />
-    <${Line} line=${line} known=${known} />
-    <${PendingBars} />
     <main id="main" class=${names(known && line.name !== "open" && "stale")}>
       ${sections.map(([id, , , Part]) => html`<${Part} key=${id} miner=${miner} />`)}
       ${!known && !seen && html`<div class="empty"><${Mark} /><p>${line.name === "lost" ? "The miner does not answer." : "Asking the miner …"}</p></div>`}
@@ -50,7 +48,7 @@ function Page() {
 }
 
 function Head({ miner, name, sections }) {
-  const { me } = state;
+  const { me, line } = state;
   const [here, setHere] = useState("overview");
   useEffect(() => {
     const seen = new IntersectionObserver((entries) => entries.forEach((entry) => entry.isIntersecting && setHere(entry.target.id)), { rootMargin: "-30% 0px -65% 0px" });
@@ -67,7 +65,8 @@ function Head({ miner, name, sections }) {
     <button type="button" class="quiet who" onClick=${() => set({ signIn: true })} title=${me.role ? `You may ${me.role}. Sign in as another …` : "Sign in"}>${me.role ?? "sign in"}</button>
     <button type="button" class="quiet" aria-label="Switch between light and dark" title="Light or dark" onClick=${() => globalThis.switchTheme()}><svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true"><circle cx="10" cy="10" r="8" fill="none" stroke="currentColor" stroke-width="1.8" /><path d="M10 2a8 8 0 0 1 0 16z" fill="currentColor" /></svg></button>
   </div>
-  ${sections.length > 0 && html`<nav aria-label="Sections"><div class="row">${sections.map(([id, title]) => html`<a key=${id} href=${`#${id}`} aria-current=${here === id ? "true" : undefined}>${title}</a>`)}</div></nav>`}</header>`;
+  ${sections.length > 0 && html`<nav aria-label="Sections"><div class="row">${sections.map(([id, title]) => html`<a key=${id} href=${`#${id}`} aria-current=${here === id ? "true" : undefined}>${title}</a>`)}</div></nav>`}
+  <${Line} line=${line} known=${miner !== null} /><${PendingBars} /></header>`;
 }
 
 const pause = () => review({

@@ -23,7 +23,7 @@ const VIEWS = {
     columns: ([t, watts, hps]) => [t, watts.map((w, i) => (w > 0 && hps[i] > 0 ? w / (hps[i] / 1e12) : null))],
     lines: [{ name: "Efficiency", colour: "good" }],
   },
-  temperature: simple("Temperature", "temperature_c", "bad", (value) => unit(value, "°C")),
+  temperature: simple("Heat", "temperature_c", "bad", (value) => unit(value, "°C")),
   fans: { ...simple("Fans", "fan_percent", "good", (value) => unit(value, "%", 0)), floor: 0 },
 };
 
