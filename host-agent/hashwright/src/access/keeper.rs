@@ -2,7 +2,6 @@
 //! was changed.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use super::store::{self, LocalToken, Stamp, Store, StoreError};
 use super::trail::{self, Trail};
 use crate::clock::Clock;
 use crate::config::{Agent, Api};
+use crate::settings::{Actor, Audit};
 
 /// How often files, ends of tokens and pairing codes are looked after.
 const TICK: Duration = Duration::from_secs(1);
@@ -797,12 +797,12 @@ impl Keeper {
     }
 }
 
-/// Where the token for this machine is kept, for messages.
-impl Keeper {
-    /// The file with the token for this machine, if there is one.
-    #[must_use]
-    pub fn local_token_file(&self) -> Option<PathBuf> {
-        self.0.store.as_ref().map(Store::local_token)
+impl Audit for Keeper {
+    fn audit(&self, actor: &Actor, method: &str, params: &Value, outcome: Result<(), &rpc::Error>) {
+        let peer = actor.peer.map(Peer::new);
+        let mut line = self.line(&actor.name, Some(actor.role), actor.via, peer, method);
+        line.params = params.clone();
+        self.keep(line, outcome, false);
     }
 }
 
