@@ -6,13 +6,13 @@
 #   agent_start URL ARGUMENTS...   runs `hashwright ARGUMENTS...` in the background until its API answers at URL;
 #                                  sets AGENT_PID and AGENT_LOG (a file with what it prints)
 #   agent_stop [PID]               stops that agent, or all that this script started
-#   need COMMAND [PACKAGE]         installs a Debian package if the command is not there
+#   need COMMAND [PACKAGE]         installs a Debian package if the command, or the file, is not there
 
 AGENT_PIDS=()
 AGENT_DIR=$(mktemp -d "${TMPDIR:-/tmp}/hashwright-check.XXXXXX")
 
 need() {
-    command -v "$1" >/dev/null && return
+    if command -v "$1" >/dev/null || [ -e "$1" ]; then return; fi
     echo "installing ${2:-$1}, which this check needs" >&2
     DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${2:-$1}" >/dev/null

@@ -171,3 +171,159 @@ fn has(
 fn is_same_tag(one: &str, other: &str) -> bool {
     one.trim_start_matches("W/") == other.trim_start_matches("W/")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// What the whole dashboard may take on the way to a browser, bytes.
+    const MOST: usize = 150 * 1024;
+
+    fn headers(lines: &[(hyper::header::HeaderName, &'static str)]) -> HeaderMap {
+        let lines = lines.iter().cloned();
+        lines
+            .map(|(name, value)| (name, HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    fn header(response: &Response<Bytes>, name: hyper::header::HeaderName) -> &str {
+        response
+            .headers()
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    fn unpacked(gzip: &[u8]) -> Vec<u8> {
+        use std::io::Read as _;
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(gzip)
+            .read_to_end(&mut plain)
+            .unwrap();
+        plain
+    }
+
+    #[test]
+    fn every_file_of_the_dashboard_is_served() {
+        fn names(dir: &Path, below: &str, found: &mut BTreeSet<String>) {
+            for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+                let name = format!("{below}/{}", entry.file_name().to_str().unwrap());
+                if entry.file_type().unwrap().is_dir() {
+                    names(&entry.path(), &name, found);
+                } else {
+                    found.insert(name);
+                }
+            }
+        }
+        let mut found = BTreeSet::from(["/".to_owned()]);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboard/ui");
+        names(&root, "/ui", &mut found);
+        let served = FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(found, served);
+    }
+
+    #[test]
+    fn the_whole_dashboard_is_small() {
+        let packed = FILES
+            .iter()
+            .map(|(path, _)| asset(path).unwrap().gzip.len());
+        let sum: usize = packed.sum();
+        assert!(sum < MOST, "{sum} bytes, at most {MOST}");
+    }
+
+    #[test]
+    fn files_arrive_as_they_are_in_both_forms() {
+        for (path, plain) in FILES {
+            let packed = answer(path, &headers(&[(ACCEPT_ENCODING, "br, gzip;q=0.8")])).unwrap();
+            assert_eq!(header(&packed, CONTENT_ENCODING), "gzip");
+            assert_eq!(unpacked(packed.body()), *plain, "{path}");
+            for accepted in [
+                headers(&[]),
+                headers(&[(ACCEPT_ENCODING, "identity, gzip;q=0")]),
+            ] {
+                let bare = answer(path, &accepted).unwrap();
+                assert_eq!(header(&bare, CONTENT_ENCODING), "");
+                assert_eq!(bare.body(), plain, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_browser_that_has_a_file_is_not_sent_it_again() {
+        let first = answer("/", &HeaderMap::new()).unwrap();
+        let tag = header(&first, ETAG);
+        assert_eq!(header(&first, CACHE_CONTROL), "no-cache");
+        for held in [tag.to_owned(), format!("\"x\", {tag}"), "*".to_owned()] {
+            let mut asks = HeaderMap::new();
+            asks.insert(IF_NONE_MATCH, held.parse().unwrap());
+            let again = answer("/", &asks).unwrap();
+            assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+            assert!(again.body().is_empty());
+            assert_eq!(header(&again, ETAG), tag);
+        }
+        let other = answer("/", &headers(&[(IF_NONE_MATCH, "W/\"old\"")])).unwrap();
+        assert_eq!(other.status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn tags_tell_files_apart() {
+        let tags: BTreeSet<_> = FILES
+            .iter()
+            .map(|(path, _)| asset(path).unwrap().etag.as_bytes().to_vec())
+            .collect();
+        assert_eq!(tags.len(), FILES.len());
+    }
+
+    #[test]
+    fn kinds_are_as_browsers_want_them() {
+        for (path, kind) in [
+            ("/", "text/html; charset=utf-8"),
+            ("/ui/main.js", "text/javascript; charset=utf-8"),
+            ("/ui/app.css", "text/css; charset=utf-8"),
+            ("/ui/icon.svg", "image/svg+xml"),
+            ("/ui/manifest.webmanifest", "application/manifest+json"),
+            ("/ui/vendor/LICENCES.txt", "text/plain; charset=utf-8"),
+        ] {
+            assert_eq!(asset(path).unwrap().content_type, kind);
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_served() {
+        for path in [
+            "",
+            "/ui",
+            "/ui/",
+            "/index.html",
+            "/ui/../index.html",
+            "/ui/main.js/",
+            "//",
+            "/ui/tests/fake.mjs",
+        ] {
+            assert!(asset(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_page_keeps_to_its_policy() {
+        let page = std::str::from_utf8(asset("/").unwrap().plain).unwrap();
+        assert!(!page.contains("<style") && !page.contains("style="));
+        for script in page.split("<script").skip(1) {
+            assert!(
+                script.contains("src=") && script.contains("></script>"),
+                "{script}"
+            );
+        }
+        for (path, plain) in FILES.iter().filter(|(path, _)| !path.contains("/vendor/")) {
+            let text = std::str::from_utf8(plain).unwrap();
+            // The only address in them names SVG and is never asked for.
+            let foreign = text.replace("http://www.w3.org/2000/svg", "");
+            assert!(
+                !foreign.contains("https://") && !foreign.contains("src=\"//"),
+                "{path}"
+            );
+        }
+    }
+}

@@ -163,6 +163,8 @@ for (const theme of ["light", "dark"]) {
     await show(recorded(), { options: { colorScheme: theme }, prepare: ({ first }) => (first["events.subscribe"] = () => ({ entries: SEVERITIES.map((severity, i) => ({ number: i, at_s: 1, unix_s: 1, count: 2, last_s: 1, boards: [0], severity, code: "fan-slow", text: "It turns slowly.", advice: "Look at it.", values: [] })) })) });
     await page.evaluate(readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8"));
     const look = async () => {
+      miner.tell("telemetry.subscribe", { seq: 1, changes: [] });
+      await page.waitForSelector("main:not(.stale)");
       const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
       assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? ""}`)]), []);
     };
