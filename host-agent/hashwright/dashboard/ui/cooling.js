@@ -54,7 +54,7 @@ function Change({ station, many, title, onClose }) {
   };
   return html`<${Dialog} title=${`Cooling of ${title}`} onClose=${onClose}><form onSubmit=${submit}>
     <${Choice} label="How fans are run" value=${mode} options=${[["auto", "Hold a temperature"], ["manual", "Fixed speed"], ["immersion", "In liquid"]]} onChange=${setMode} />
-    ${mode === "auto" && html`<${Dial} label="Temperature to hold" unit="°C" value=${target} min=${limits?.min ?? 30} max=${limits?.max ?? Math.floor(cooling.hot_c - 1)} step=${0.5} onInput=${setTarget} />`}
+    ${mode === "auto" && html`<${Dial} label="Temperature to hold" unit="°C" value=${target} min=${limits?.min ?? 30} max=${Math.min(limits?.max ?? 100, Math.floor(cooling.hot_c - 1))} step=${0.5} onInput=${setTarget} />`}
     ${mode === "manual" && html`<${Dial} label="Fan duty" unit="%" value=${percentage} min=${0} max=${100} onInput=${setPercent} hint=${`the guard allows nothing below ${guard.fan_floor_percent} % now`} />`}
     ${mode === "immersion" && html`<p>There are no fans to watch in a liquid. Temperatures are watched as ever.</p>
       <label class="check"><input type="checkbox" checked=${liquid} onChange=${(event) => setLiquid(event.currentTarget.checked)} /> I have made sure that these boards are in liquid</label>`}

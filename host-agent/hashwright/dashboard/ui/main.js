@@ -12,6 +12,7 @@ import { Pools } from "./pools.js";
 import { Events, Log, Shares } from "./events.js";
 import { SignIn } from "./access.js";
 import { System } from "./system.js";
+import { rate } from "./format.js";
 
 /** [id, name, method that it needs, component] in the order of the page. */
 const SECTIONS = [
@@ -28,9 +29,11 @@ const SECTIONS = [
 function Page() {
   const { miner, line, me, auth } = useStore();
   const seen = line.name === "open" && me.role === null;
+  const { state: word, hashrate } = miner?.miner ?? {};
+  const title = miner ? `${word === "mining" ? rate(hashrate.m1.hps) : word} · ${miner.system.name || "Hashwright"}` : "Hashwright";
   useEffect(() => {
-    document.title = miner ? `${miner.miner.state} · ${miner.system.name || "Hashwright"}` : "Hashwright";
-  }, [miner?.miner.state, miner?.system.name]);
+    document.title = title;
+  }, [title]);
   const known = miner !== null;
   useEffect(() => {
     if (known) recall();
