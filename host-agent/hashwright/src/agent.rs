@@ -19,11 +19,11 @@ use crate::config::{self, Config, Control};
 use crate::control;
 use crate::control::command::{Controls, StationHandle};
 use crate::control::group::{Group, Reach, groups};
-use crate::control::link::{self, BoardEnd};
+use crate::control::link::{self, BoardEnd, StationEnd};
 use crate::control::store::LatchStore;
 use crate::events::EventLog;
 use crate::port::SharedBoard;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Holds, Settings};
 use crate::simulate;
 use crate::state::{BoardStatus, Snapshot};
 use crate::stop::Stopper;
@@ -45,6 +45,8 @@ pub struct Agent {
     pub settings: Settings,
     /// The whole boards that are simulated in this program, by position in the config.
     pub simulated: Vec<Option<SharedBoard>>,
+    /// Boards without a station go on while these are there.
+    _bare: Vec<Option<Arc<StationEnd>>>,
     tasks: JoinSet<()>,
 }
 
@@ -74,6 +76,8 @@ impl Agent {
         let mut tasks = JoinSet::new();
         let simulated = simulated_boards(config, clock)?;
         let mut stations = Stations::new(config, &simulated, clock)?;
+        let (holds_in, holds) = watch::channel(Holds::at_start(config));
+        let mut bare = Vec::new();
         let (mut sources, mut rates) = (Vec::new(), Vec::new());
         for (index, configured) in config.boards.iter().enumerate() {
             let partition = Partition::new(index as u32, config.boards.len() as u32)?;
@@ -92,11 +96,17 @@ impl Agent {
                 fixed: fixed(index, configured, &board),
                 report,
             });
+            let power = stations.board_ends[index].take();
+            let (power, end) = match power {
+                Some(power) => (power, None),
+                None => without_station(configured, clock),
+            };
+            bare.push(end);
             let links = board::Links {
                 assignment: assignment.clone(),
                 routes: routes.clone(),
                 report: report_in,
-                power: stations.board_ends[index].take(),
+                power: Some(power),
                 events: events.clone(),
                 stop: stop.clone(),
             };
@@ -126,12 +136,18 @@ impl Agent {
         let upstream = Upstream::new(config, &connector, seed, links, clock)?;
         let pools = upstream.pools();
         let controls = Controls::new(handles, events.clone());
-        let (changes, settings) = settings::Task::new(settings::Parts {
-            controls: controls.clone(),
-            pools: upstream.control(),
+        let parts = settings::Parts {
+            reach: settings::Reach {
+                stations: controls.stations().to_vec(),
+                bare: bare.clone(),
+                pools: upstream.control(),
+                holds: holds_in,
+            },
+            events: events.clone(),
             clock,
-            stop: stop.clone(),
-        });
+            stopper: stopper.clone(),
+        };
+        let (changes, settings) = settings::Task::new(config, parts);
         tasks.spawn(guarded(changes.run(), stopper.clone()));
         tasks.spawn(guarded(upstream.run(), stopper.clone()));
         let sources = Sources {
@@ -139,6 +155,7 @@ impl Agent {
             boards: sources,
             stations,
             pools,
+            holds,
         };
         let first = collect::snapshot(&sources, clock.now(), false);
         let (state_in, state) = watch::channel(Arc::new(first));
@@ -156,6 +173,7 @@ impl Agent {
             settings,
             events,
             simulated,
+            _bare: bare,
             tasks,
         })
     }
@@ -196,6 +214,19 @@ async fn guarded(task: impl Future<Output = ()>, stopper: Stopper) {
     }
     let _guard = Guard(stopper);
     task.await;
+}
+
+/// The grant of a board that nobody in this program controls: always power, unless a person wants the board
+/// to rest.
+fn without_station(board: &config::Board, clock: Clock) -> (BoardEnd, Option<Arc<StationEnd>>) {
+    let (station, board_end) = link::one(clock);
+    station.grant(0, |grant| {
+        grant.epoch = 1;
+        grant.on = true;
+        grant.wind_down = !board.enabled;
+        grant.mhz = board.target_mhz();
+    });
+    (board_end, Some(Arc::new(station)))
 }
 
 /// Stations before their tasks run.
@@ -271,6 +302,7 @@ impl Stations {
                 events: events.clone(),
                 store,
                 idle: idle.clone(),
+                enabled: group.enabled,
                 stop: stopper.watch(),
                 hold: stopper.hold(),
             };

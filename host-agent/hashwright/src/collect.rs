@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::board::{Report, UNPOWERED};
 use crate::clock::Clock;
 use crate::control::Told;
+use crate::settings::Holds;
 use crate::state::{
     BoardStatus, ChipStatus, MinerStatus, NonceCounters, PoolStatus, Rate, Rates, Snapshot,
     StationStatus, SystemInfo,
@@ -54,6 +55,8 @@ pub struct Sources {
     pub stations: Vec<StationSource>,
     /// All pools.
     pub pools: Pools,
+    /// Boards that a person wants to be without power.
+    pub holds: watch::Receiver<Holds>,
 }
 
 /// Publishes snapshots until the program stops, nobody holds power any more and the pools are left, and one
@@ -89,6 +92,7 @@ pub async fn run(
 /// The state tree at `now`.
 #[must_use]
 pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
+    let holds = sources.holds.borrow().clone();
     let mut boards = Vec::with_capacity(sources.boards.len());
     let mut chips = Vec::new();
     let mut miner = MinerStatus::default();
@@ -124,7 +128,11 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
     }
     let mut stations = Vec::with_capacity(sources.stations.len());
     for (index, source) in sources.stations.iter().enumerate() {
-        let status = source.status.borrow().read_at(now);
+        let mut status = source.status.borrow().read_at(now);
+        let held = source.boards.iter().find_map(|board| holds.why(*board));
+        if let Some((_, reason)) = held {
+            status.reasons.insert(0, reason.to_owned());
+        }
         for board in &source.boards {
             if let Some(board) = boards.get_mut(*board) {
                 under(board, index, &status);
@@ -138,14 +146,19 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
             status,
         });
     }
-    for board in &boards {
+    for board in &mut boards {
+        let rests = ["off", UNPOWERED].contains(&board.state.as_str());
+        if let Some((word, _)) = holds.why(board.index).filter(|_| rests) {
+            board.state = word.to_owned();
+        }
         add(&mut miner, board);
     }
     let pools = sources.pools.statuses();
     miner.accepted = pools.iter().map(|pool| pool.accepted).sum();
     miner.rejected = pools.iter().map(|pool| pool.rejected).sum();
     let asleep = sources.pools.is_idle();
-    miner.state = state_of(&boards, &pools, asleep, stopping).to_owned();
+    miner.paused = holds.paused;
+    miner.state = state_of(&boards, &pools, asleep, stopping, holds.paused).to_owned();
     Snapshot {
         system: SystemInfo {
             name: sources.name.clone(),
@@ -243,14 +256,19 @@ fn state_of(
     pools: &[PoolStatus],
     asleep: bool,
     stopping: bool,
+    paused: bool,
 ) -> &'static str {
     let count = |state: &str| boards.iter().filter(|board| board.state == state).count();
-    let mining = count("mining");
+    let (mining, disabled) = (count("mining"), count("disabled"));
     if stopping {
         "stopping"
+    } else if paused && mining == 0 {
+        "paused"
+    } else if disabled == boards.len() {
+        "disabled"
     } else if asleep {
         "asleep"
-    } else if mining == boards.len() && mining > 0 {
+    } else if mining + disabled == boards.len() && mining > 0 {
         "mining"
     } else if mining > 0
         || ["failed", "held", "latched"]

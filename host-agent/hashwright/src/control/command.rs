@@ -2,13 +2,17 @@
 //! an entry of the event log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use station::{Command, Mode, Notice, Refused, Severity};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
-use super::Request;
+use super::{Order, Request};
 use crate::events::EventLog;
 
+/// Longest time that a station is waited for. One that hangs in its hardware answers nobody.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Longest code that is taken for one of a fault, characters.
 const LONGEST_CODE: usize = 40;
 
@@ -71,6 +75,12 @@ impl Controls {
             stations: stations.into(),
             events,
         }
+    }
+
+    /// The stations, in the order of their first boards.
+    #[must_use]
+    pub fn stations(&self) -> &[StationHandle] {
+        &self.stations
     }
 
     /// Changes the way that fans are run, of the station with this board or of all that have fans.
@@ -137,7 +147,7 @@ impl Controls {
         }
         let mut end = Ok(());
         for station in wanted {
-            let outcome = request(station, command.clone()).await;
+            let outcome = station.ask(Order::Command(command.clone())).await;
             self.events
                 .note(&station.boards, audit(told, command, &outcome));
             if let Err(error) = outcome {
@@ -152,15 +162,22 @@ impl Controls {
     }
 }
 
-async fn request(station: &StationHandle, command: Command) -> Result<(), Denied> {
-    let (reply, answer) = oneshot::channel();
-    let request = Request { command, reply };
-    // A full queue means that the station is stuck in its hardware.
-    station
-        .requests
-        .try_send(request)
-        .map_err(|_| Denied::Gone)?;
-    Ok(answer.await.map_err(|_| Denied::Gone)??)
+impl StationHandle {
+    /// Asks the station, and waits for its answer.
+    ///
+    /// # Errors
+    ///
+    /// When it refuses, or does not answer.
+    pub async fn ask(&self, order: Order) -> Result<(), Denied> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request { order, reply };
+        // A full queue means that the station is stuck in its hardware.
+        self.requests.try_send(request).map_err(|_| Denied::Gone)?;
+        match timeout(LONGEST_WAIT, answer).await {
+            Ok(Ok(outcome)) => Ok(outcome?),
+            _ => Err(Denied::Gone),
+        }
+    }
 }
 
 fn audit(told: &str, command: &Command, outcome: &Result<(), Denied>) -> Notice {

@@ -37,6 +37,8 @@ pub struct Group {
     pub config: StationConfig,
     /// What the user wants of it.
     pub set_point: SetPoint,
+    /// Whether the user wants it to run.
+    pub enabled: bool,
 }
 
 /// The stations of a config, in the order of their first boards. Boards with `control = "external"`
@@ -71,6 +73,7 @@ pub fn groups(config: &Config) -> Vec<Group> {
                 mhz: board.target_mhz(),
                 mv: board.target_mv(),
             },
+            enabled: board.enabled,
         });
     }
     groups

@@ -72,6 +72,25 @@ pub fn links(boards: usize, clock: Clock) -> (StationEnd, Vec<BoardEnd>) {
     (station, ends)
 }
 
+/// A link to a single board.
+#[must_use]
+pub fn one(clock: Clock) -> (StationEnd, BoardEnd) {
+    let wake = Arc::new(Notify::new());
+    let (grant_in, grant) = watch::channel(Grant::default());
+    let (life, lives) = watch::channel(Life::default());
+    let station = StationEnd {
+        boards: vec![(grant_in, lives, ChainReport::default())],
+        wake: Arc::clone(&wake),
+    };
+    let board = BoardEnd {
+        grant,
+        life,
+        wake,
+        clock,
+    };
+    (station, board)
+}
+
 impl BoardEnd {
     /// The newest grant. A station that has gone leaves no power.
     #[must_use]

@@ -46,11 +46,22 @@ const CUT: Duration = Duration::from_secs(2);
 /// Pause between two tries.
 const CUT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Something that a person wants of a station, with the way back for the answer.
+/// What a person wants of a station.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// Something that the station does by itself.
+    Command(Command),
+    /// Another set point, now or at the next start.
+    SetPoint(SetPoint),
+    /// Whether the boards are to have power. Without they are wound down in order and switched off.
+    Power(bool),
+}
+
+/// An order with the way back for the answer.
 #[derive(Debug)]
 pub struct Request {
     /// What is wanted.
-    pub command: Command,
+    pub order: Order,
     /// The answer.
     pub reply: oneshot::Sender<Result<(), Refused>>,
 }
@@ -113,18 +124,64 @@ pub struct Links {
     pub store: LatchStore,
     /// Whether there has been no work for so long that boards should be without power.
     pub idle: watch::Receiver<bool>,
+    /// Whether people want the boards to have power, at first.
+    pub enabled: bool,
     /// The end of the program.
     pub stop: Stop,
     /// Says that power may be on.
     pub hold: Hold,
 }
 
+/// What is wanted of a station apart from what it does by itself.
+struct Wanted {
+    set_point: SetPoint,
+    /// A person wants it to run.
+    enabled: bool,
+    /// There has been no work for too long.
+    idle: bool,
+}
+
+impl Wanted {
+    fn command(&self) -> Command {
+        if self.enabled && !self.idle {
+            Command::Run(self.set_point)
+        } else {
+            Command::Stop
+        }
+    }
+
+    /// Tells the station what is wanted of it, after this order. One that is refused changes nothing.
+    fn take(&mut self, station: &mut Station, now: Duration, order: Order) -> Result<(), Refused> {
+        match order {
+            Order::Command(command) => station.handle(now, command),
+            Order::SetPoint(point) => {
+                station.handle(now, Command::SetPoint(point))?;
+                self.set_point = point;
+                Ok(())
+            }
+            Order::Power(enabled) => {
+                self.enabled = enabled;
+                station.handle(now, self.command())
+            }
+        }
+    }
+}
+
 /// Runs a station until the program stops, and leaves it without power.
 pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock: Clock) {
     let mut armed = Armed { station, clock };
     let station = &mut armed.station;
-    if let Err(refused) = station.handle(clock.now(), Command::Run(set_point)) {
-        links.events.note(&links.boards, refusal(&refused));
+    let mut wanted = Wanted {
+        set_point,
+        enabled: links.enabled,
+        idle: false,
+    };
+    let begin = [Order::SetPoint(set_point), Order::Power(links.enabled)];
+    for order in begin {
+        if let Err(refused) = wanted.take(station, clock.now(), order) {
+            links.events.note(&links.boards, refusal(&refused));
+            break;
+        }
     }
     let mut hurry = links.stop.clone();
     let mut publish_due = Duration::ZERO;
@@ -176,8 +233,10 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
                 let _ = station.handle(now, Command::Stop);
             }
             request = links.requests.recv(), if wishes_come => match request {
-                Some(Request { command, reply }) => {
-                    let outcome = station.handle(clock.now(), command);
+                // Nothing starts again while the program ends.
+                Some(Request { reply, .. }) if stop_by.is_some() => drop(reply),
+                Some(Request { order, reply }) => {
+                    let outcome = wanted.take(station, clock.now(), order);
                     publish_due = Duration::ZERO;
                     // Whoever asked may have gone.
                     let _ = reply.send(outcome);
@@ -186,9 +245,8 @@ pub async fn run(station: Station, set_point: SetPoint, mut links: Links, clock:
             },
             changed = links.idle.changed(), if stop_by.is_none() && idle_may_come => {
                 idle_may_come = changed.is_ok();
-                let idle = *links.idle.borrow_and_update();
-                let wish = if idle { Command::Stop } else { Command::Run(set_point) };
-                if let Err(refused) = station.handle(clock.now(), wish) {
+                wanted.idle = *links.idle.borrow_and_update();
+                if let Err(refused) = station.handle(clock.now(), wanted.command()) {
                     links.events.note(&links.boards, refusal(&refused));
                 }
             }

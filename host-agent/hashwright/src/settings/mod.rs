@@ -6,7 +6,14 @@
 //! cross. Nothing here can pass a limit: values are held to the board's profile before anything is
 //! touched, and station and guard hold them to it again.
 
+mod apply;
+mod doc;
+mod limits;
+mod plan;
+mod save;
+mod source;
 mod task;
+mod tree;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,9 +29,12 @@ use rpc::{Error, Role};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::tree::Subject;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, System};
 
+pub use apply::Holds;
+pub(crate) use apply::Reach;
 pub(crate) use task::{Parts, Task};
 
 /// Who wants something.
@@ -83,6 +93,29 @@ pub enum Wish {
 }
 
 impl Wish {
+    /// What somebody must be allowed to do for it. For settings by path it depends on the paths.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Cooling(_)
+            | Self::ClearFault(_)
+            | Self::Pause
+            | Self::Resume
+            | Self::PoolOrder(_)
+            | Self::Restart => Role::Operate,
+            Self::Board(_) => Role::Tune,
+            Self::Set(wish) => {
+                let paths = wish.values.keys().map(|path| doc::Path::parse(path));
+                let roles =
+                    paths.map(|path| path.map_or(Role::Admin, |path| Subject::of(&path).role()));
+                roles.max().unwrap_or(Role::Admin)
+            }
+            Self::PoolAdd(_) | Self::PoolUpdate(_) | Self::PoolRemove(_) | Self::PoolSet(_) => {
+                Role::Admin
+            }
+        }
+    }
+
     /// The method of the API that asks for it.
     #[must_use]
     pub fn method(&self) -> &'static str {
@@ -133,6 +166,7 @@ pub struct Settings {
     calls: mpsc::Sender<Asked>,
     published: watch::Receiver<Arc<Published>>,
     auditor: watch::Sender<Option<Arc<dyn Audit>>>,
+    restart: watch::Receiver<bool>,
 }
 
 impl fmt::Debug for Settings {
@@ -150,7 +184,14 @@ impl Settings {
             calls,
             published: watch::channel(Arc::default()).1,
             auditor: watch::channel(None).0,
+            restart: watch::channel(false).1,
         }
+    }
+
+    /// Whether the program is to start anew once it has stopped.
+    #[must_use]
+    pub fn restart_wanted(&self) -> bool {
+        *self.restart.borrow()
     }
 
     /// Carries out a wish, all of it or nothing, or says with a dry run what would follow.
@@ -316,7 +357,6 @@ pub(crate) enum Call {
     Ask(Wish, WriteOptions),
     Confirm(String),
     Rollback(String),
-    #[allow(dead_code, reason = "saved changes come next")]
     Attach(ConfigFile),
 }
 

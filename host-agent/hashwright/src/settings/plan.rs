@@ -1,0 +1,551 @@
+//! From a wish to what would be different: pure, so that a dry run is the same as the real one up to the
+//! moment when something is touched.
+
+use std::collections::BTreeSet;
+
+use rpc::Error;
+use rpc::settings::{
+    BoardSet, Change, ConfigSet, CoolingSet, PoolAdd, PoolOrder, PoolRemove, PoolSet, PoolSettings,
+    PoolUpdate,
+};
+use serde_json::{Map, Value as Json, json};
+use station::Mode;
+use toml_edit::{DocumentMut, Table};
+
+use super::Wish;
+use super::doc::{self, EditError, Path};
+use super::limits::{self, Limit};
+use super::tree::{Ground, Station, Subject, Tree, mode_word};
+use crate::config::{Control, Cooling, CoolingMode};
+use crate::upstream;
+
+/// What a wish comes to.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The settings as they will be.
+    pub(crate) tree: Tree,
+    /// What they are about that is different.
+    pub(crate) subjects: BTreeSet<Subject>,
+    /// What is different.
+    pub(crate) changes: Vec<Change>,
+    /// What a person should know.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Plan {
+    /// What leads from one tree to another.
+    pub(crate) fn between(ground: &Ground<'_>, before: &Tree, after: Tree) -> Result<Self, Error> {
+        let after = after.checked(ground)?;
+        for (index, pool) in after.config.pools.iter().enumerate() {
+            if !before.config.pools.contains(pool) {
+                upstream::check(pool, &after.config)
+                    .map_err(|error| Error::invalid_params(format!("pool[{index}]: {error:#}")))?;
+            }
+        }
+        let changes = before.changes(&after, ground);
+        let subjects = changes.iter().map(|change| subject(&change.path)).collect();
+        Ok(Self {
+            tree: after,
+            subjects,
+            changes,
+            notes: Vec::new(),
+        })
+    }
+
+    /// Whether something of it only counts from the next start on.
+    pub(crate) fn at_start(&self) -> Vec<String> {
+        let paths = self.changes.iter().map(|change| &change.path);
+        let late = |path: &&String| matches!(subject(path), Subject::Start(_));
+        paths.filter(late).cloned().collect()
+    }
+}
+
+/// What a path of a change is about.
+fn subject(path: &str) -> Subject {
+    if path == "miner.paused" {
+        return Subject::Paused;
+    }
+    match Path::parse(path) {
+        Ok(path) => Subject::of(&path),
+        // Of a single station: nothing else has such long paths.
+        Err(_) => Subject::Cooling,
+    }
+}
+
+/// Plans a wish that changes settings.
+///
+/// # Errors
+///
+/// When it cannot be; the text says why and what could.
+pub(crate) fn plan(ground: &Ground<'_>, tree: &Tree, wish: &Wish) -> Result<Plan, Error> {
+    let mut after = tree.clone();
+    let mut notes = Vec::new();
+    match wish {
+        Wish::Pause => after.paused = true,
+        Wish::Resume => after.paused = false,
+        Wish::Cooling(wish) => cooling(ground, &mut after, wish, &mut notes)?,
+        Wish::Board(wish) => board(ground, &mut after, wish, &mut notes)?,
+        Wish::PoolAdd(wish) => add(&mut after, wish)?,
+        Wish::PoolUpdate(wish) => update(&mut after, wish)?,
+        Wish::PoolRemove(wish) => remove(&mut after, wish)?,
+        Wish::PoolOrder(wish) => order(&mut after, wish)?,
+        Wish::PoolSet(wish) => replace(&mut after, wish)?,
+        Wish::Set(wish) => set(ground, &mut after, wish, &mut notes)?,
+        Wish::ClearFault(_) | Wish::Restart => {}
+    }
+    let mut plan = Plan::between(ground, tree, after)?;
+    if !plan.changes.is_empty() {
+        plan.notes = notes;
+        let late = plan.at_start();
+        if !late.is_empty() {
+            let which = late.join(", ");
+            plan.notes.push(format!(
+                "{which}: counts from the next start on (system.restart)"
+            ));
+        }
+    }
+    Ok(plan)
+}
+
+fn edit_error(error: EditError) -> Error {
+    Error::invalid_params(error.to_string())
+}
+
+fn put(doc: &mut DocumentMut, path: &Path, value: impl Into<Json>) -> Result<(), Error> {
+    let value = value.into();
+    let value = (!value.is_null()).then_some(&value);
+    doc::set(doc, path, value).map_err(edit_error)
+}
+
+fn within(path: &str, value: f64, limit: Limit) -> Result<(), Error> {
+    if (limit.min..=limit.max).contains(&value) {
+        return Ok(());
+    }
+    let unit = limit.unit.map_or(String::new(), |unit| format!(" {unit}"));
+    let text = format!(
+        "{path}: {value}{unit} is outside of {} to {}{unit}",
+        limit.min, limit.max
+    );
+    let (min, max) = (Some(limit.min), Some(limit.max));
+    Err(Error::limits(
+        path,
+        value.into(),
+        min,
+        max,
+        limit.unit,
+        text,
+    ))
+}
+
+fn cooling(
+    ground: &Ground<'_>,
+    tree: &mut Tree,
+    wish: &CoolingSet,
+    notes: &mut Vec<String>,
+) -> Result<(), Error> {
+    let mode = wish.wanted_mode()?;
+    if mode.is_none() && wish.target_c.is_none() && wish.percent.is_none() {
+        return Err(Error::invalid_params(
+            "nothing to set: give mode or target_c",
+        ));
+    }
+    let fans = |station: &Station| station.fans;
+    let chosen: Vec<_> = match wish.board {
+        Some(board) => vec![station_of(ground, board)?],
+        None => {
+            let stations = ground.stations.iter().enumerate();
+            stations
+                .filter(|(_, station)| fans(station))
+                .map(|(index, _)| index)
+                .collect()
+        }
+    };
+    if chosen.is_empty() {
+        return Err(Error::denied(
+            "this agent controls no board that this would concern",
+        ));
+    }
+    let mut wanted = Vec::new();
+    for &station in &chosen {
+        let present = tree.cooling_of(station);
+        let profiles = ground.stations[station].boards.iter();
+        let profiles = profiles.filter_map(|board| Some(&tree.config.boards.get(*board)?.profile));
+        wanted.push(cooled(present, mode, wish, limits::of_target(profiles))?);
+    }
+    let rest = ground.stations.iter().enumerate();
+    let all = rest
+        .filter(|(_, station)| fans(station))
+        .all(|(index, _)| chosen.contains(&index));
+    match wanted.first() {
+        // What is the same for all stands in the config.
+        Some(first) if all && wanted.iter().all(|one| one == first) => {
+            put_cooling(&mut tree.doc, first)?;
+            tree.cooling.fill(None);
+        }
+        _ => {
+            for (&station, &one) in chosen.iter().zip(&wanted) {
+                if let Some(own) = tree.cooling.get_mut(station) {
+                    *own = (one != tree.config.cooling).then_some(one);
+                }
+            }
+            notes.push(
+                "the config has one [cooling] for all stations: what is different at a single one lasts \
+                 until the agent ends"
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// How a station is to be cooled that is cooled in one way now.
+fn cooled(
+    present: Cooling,
+    mode: Option<Mode>,
+    wish: &CoolingSet,
+    limit: Limit,
+) -> Result<Cooling, Error> {
+    let mode = match mode {
+        Some(Mode::Auto) => CoolingMode::Auto,
+        Some(Mode::Manual { percent }) => CoolingMode::Manual(percent),
+        Some(Mode::Immersion { confirmed: true }) => CoolingMode::Immersion,
+        Some(Mode::Immersion { confirmed: false }) => {
+            return Err(Error::denied(
+                "immersion runs boards without any fan, which destroys boards in air; if all boards of this \
+                 miner are in liquid, say so with confirm_immersion",
+            ));
+        }
+        None => match (present.mode, wish.percent) {
+            (CoolingMode::Manual(_), Some(percent)) => {
+                let limit = Limit {
+                    min: 0.0,
+                    max: 100.0,
+                    unit: Some("%"),
+                };
+                within("cooling.manual_percent", percent.into(), limit)?;
+                CoolingMode::Manual(percent)
+            }
+            (_, Some(_)) => return Err(Error::invalid_params("percent goes with mode manual")),
+            (mode, None) => mode,
+        },
+    };
+    if let Some(celsius) = wish.target_c {
+        if mode != CoolingMode::Auto {
+            return Err(Error::invalid_params(format!(
+                "target_c goes with mode auto; the fans run in mode {}",
+                mode_word(mode)
+            )));
+        }
+        within("cooling.target_c", celsius, limit)?;
+    }
+    let kept = present.target_c.filter(|_| mode == CoolingMode::Auto);
+    Ok(Cooling {
+        mode,
+        target_c: wish.target_c.or(kept),
+    })
+}
+
+fn put_cooling(doc: &mut DocumentMut, cooling: &Cooling) -> Result<(), Error> {
+    let path = |key: &str| Path::new("cooling", key);
+    let percent = match cooling.mode {
+        CoolingMode::Manual(percent) => json!(percent),
+        _ => Json::Null,
+    };
+    let confirmed = match cooling.mode {
+        CoolingMode::Immersion => json!(true),
+        _ => Json::Null,
+    };
+    // What is the default needs no words, unless there are some.
+    if cooling.mode != CoolingMode::Auto || doc::get(doc, &path("mode")).is_some() {
+        put(doc, &path("mode"), mode_word(cooling.mode))?;
+    }
+    put(doc, &path("manual_percent"), percent)?;
+    put(doc, &path("confirm_immersion"), confirmed)?;
+    put(doc, &path("target_c"), json!(cooling.target_c))
+}
+
+/// The station of a board.
+fn station_of(ground: &Ground<'_>, board: usize) -> Result<usize, Error> {
+    let found = ground
+        .stations
+        .iter()
+        .position(|station| station.boards.contains(&board));
+    found.ok_or_else(|| {
+        let all = ground.stations.iter().flat_map(|station| &station.boards);
+        let all: Vec<_> = all.map(ToString::to_string).collect();
+        let controlled = match &all[..] {
+            [] => "none".to_owned(),
+            some => format!("boards {}", some.join(", ")),
+        };
+        Error::denied(format!(
+            "board {board} is not controlled by this agent; it controls {controlled}"
+        ))
+    })
+}
+
+fn board(
+    ground: &Ground<'_>,
+    tree: &mut Tree,
+    wish: &BoardSet,
+    notes: &mut Vec<String>,
+) -> Result<(), Error> {
+    let index = wish.board;
+    let Some(board) = tree.config.boards.get(index) else {
+        let boards = tree.config.boards.len();
+        return Err(Error::invalid_params(format!(
+            "there is no board {index}; the boards are 0 to {}",
+            boards.saturating_sub(1)
+        )));
+    };
+    if wish.frequency_mhz.is_none() && wish.voltage_mv.is_none() && wish.enabled.is_none() {
+        return Err(Error::invalid_params(
+            "nothing to set: give frequency_mhz, voltage_mv or enabled",
+        ));
+    }
+    let path = |key: &str| Path::of("board", index, key).to_string();
+    if let (Some(mhz), Some(limit)) = (
+        wish.frequency_mhz,
+        limits::of_board(&board.profile, "frequency_mhz"),
+    ) {
+        within(&path("frequency_mhz"), mhz, limit)?;
+    }
+    if let (Some(mv), Some(limit)) = (
+        wish.voltage_mv,
+        limits::of_board(&board.profile, "voltage_mv"),
+    ) {
+        if board.control == Control::External {
+            return Err(Error::denied(format!(
+                "the voltage of board {index} is somebody else's: its control is \"external\""
+            )));
+        }
+        within(&path("voltage_mv"), mv.into(), limit)?;
+    }
+    let together = match ground
+        .stations
+        .iter()
+        .find(|station| station.boards.contains(&index))
+    {
+        Some(station) => station.boards.clone(),
+        None => vec![index],
+    };
+    if together.len() > 1 {
+        notes.push(format!(
+            "boards {together:?} hang on one supply and change together"
+        ));
+    }
+    for board in together {
+        if let Some(mhz) = wish.frequency_mhz {
+            put(
+                &mut tree.doc,
+                &Path::of("board", board, "frequency_mhz"),
+                mhz,
+            )?;
+        }
+        if let Some(mv) = wish.voltage_mv {
+            put(&mut tree.doc, &Path::of("board", board, "voltage_mv"), mv)?;
+        }
+        if let Some(enabled) = wish.enabled {
+            let path = Path::of("board", board, "enabled");
+            // True is the default.
+            let said = doc::get(&tree.doc, &path).is_some();
+            put(
+                &mut tree.doc,
+                &path,
+                if enabled && !said {
+                    Json::Null
+                } else {
+                    enabled.into()
+                },
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The tables of all pools.
+fn pools(doc: &mut DocumentMut) -> Result<Vec<Table>, Error> {
+    let list = doc::list(doc, "pool").map_err(edit_error)?;
+    Ok(list.iter().cloned().collect())
+}
+
+fn arrange(doc: &mut DocumentMut, tables: Vec<Table>) -> Result<(), Error> {
+    doc::arrange(doc::list(doc, "pool").map_err(edit_error)?, tables);
+    Ok(())
+}
+
+fn no_pool(index: usize, pools: usize) -> Error {
+    Error::invalid_params(format!(
+        "there is no pool {index}; the pools are 0 to {}",
+        pools.saturating_sub(1)
+    ))
+}
+
+fn values(pool: &PoolSettings) -> Map<String, Json> {
+    match serde_json::to_value(pool) {
+        Ok(Json::Object(values)) => values,
+        // A struct is an object.
+        _ => Map::new(),
+    }
+}
+
+fn add(tree: &mut Tree, wish: &PoolAdd) -> Result<(), Error> {
+    let mut tables = pools(&mut tree.doc)?;
+    let index = wish.index.unwrap_or(tables.len());
+    if index > tables.len() {
+        return Err(Error::invalid_params(format!(
+            "index is {index}, but there are {} pools",
+            tables.len()
+        )));
+    }
+    tables.insert(index, doc::table(&values(&wish.pool)).map_err(edit_error)?);
+    arrange(&mut tree.doc, tables)
+}
+
+fn update(tree: &mut Tree, wish: &PoolUpdate) -> Result<(), Error> {
+    let pools = tree.config.pools.len();
+    if wish.index >= pools {
+        return Err(no_pool(wish.index, pools));
+    }
+    for (key, value) in values(&wish.pool) {
+        put(&mut tree.doc, &Path::of("pool", wish.index, &key), value)?;
+    }
+    for key in &wish.clear {
+        // As a path, so that nothing odd gets in.
+        let path = Path::parse(&format!("pool[{}].{key}", wish.index));
+        let path = path.map_err(|error| Error::invalid_params(error.to_string()))?;
+        put(&mut tree.doc, &path, Json::Null)?;
+    }
+    Ok(())
+}
+
+fn remove(tree: &mut Tree, wish: &PoolRemove) -> Result<(), Error> {
+    let mut tables = pools(&mut tree.doc)?;
+    if wish.index >= tables.len() {
+        return Err(no_pool(wish.index, tables.len()));
+    }
+    if tables.len() == 1 {
+        return Err(Error::denied(
+            "this is the last pool, and a miner needs one; add another first, or use miner.pause",
+        ));
+    }
+    tables.remove(wish.index);
+    arrange(&mut tree.doc, tables)
+}
+
+fn order(tree: &mut Tree, wish: &PoolOrder) -> Result<(), Error> {
+    let mut left: Vec<_> = pools(&mut tree.doc)?.into_iter().map(Some).collect();
+    let count = left.len();
+    let mut tables = Vec::with_capacity(count);
+    for &index in &wish.order {
+        let table = left.get_mut(index).ok_or_else(|| no_pool(index, count))?;
+        tables.push(table.take().ok_or_else(|| {
+            Error::invalid_params(format!("pool {index} stands in the order twice"))
+        })?);
+    }
+    tables.extend(left.into_iter().flatten());
+    arrange(&mut tree.doc, tables)
+}
+
+/// Secrets that are kept if nothing is said of them.
+const KEPT: [&str; 3] = ["password", "proxy_password", "cookie_file"];
+
+fn replace(tree: &mut Tree, wish: &PoolSet) -> Result<(), Error> {
+    let before = pools(&mut tree.doc)?;
+    let mut left: Vec<_> = before.iter().map(Some).collect();
+    let mut tables = Vec::new();
+    for pool in &wish.pools {
+        let mut values = values(pool);
+        let same = |table: &&Table| {
+            let of = |key| doc::json(table.get(key)?);
+            of("url").as_ref() == values.get("url") && of("user").as_ref() == values.get("user")
+        };
+        let known = left
+            .iter_mut()
+            .find(|table| table.as_ref().is_some_and(same));
+        let table = match known.and_then(Option::take) {
+            None => doc::table(&values).map_err(edit_error)?,
+            Some(known) => {
+                let kept = |key: &str| KEPT.contains(&key) && !values.contains_key(key);
+                let mut table = known.clone();
+                table.retain(|key, _| values.contains_key(key) || kept(key));
+                // What is as it was stays as it was written.
+                values.retain(|key, value| {
+                    table.get(key).and_then(doc::json).as_ref() != Some(value)
+                });
+                for (key, item) in doc::table(&values).map_err(edit_error)? {
+                    table.insert(&key, item);
+                }
+                table
+            }
+        };
+        tables.push(table);
+    }
+    if tables.is_empty() {
+        return Err(Error::denied(
+            "a miner needs at least one pool; to stop mining use miner.pause",
+        ));
+    }
+    arrange(&mut tree.doc, tables)
+}
+
+/// Most settings in one wish.
+const MOST: usize = 64;
+
+fn set(
+    ground: &Ground<'_>,
+    tree: &mut Tree,
+    wish: &ConfigSet,
+    notes: &mut Vec<String>,
+) -> Result<(), Error> {
+    if wish.values.is_empty() || wish.values.len() > MOST {
+        return Err(Error::invalid_params(format!(
+            "give 1 to {MOST} settings, e.g. {{\"cooling.mode\": \"auto\"}}"
+        )));
+    }
+    let paths: Result<Vec<_>, _> = wish.values.keys().map(|path| Path::parse(path)).collect();
+    let paths = paths.map_err(|error| Error::invalid_params(error.to_string()))?;
+    let has = |name: &str| paths.iter().any(|path| path.name() == name);
+    for (path, value) in paths.iter().zip(wish.values.values()) {
+        if let (Subject::Board(index), Some(number)) = (Subject::of(path), value.as_f64())
+            && let Some(board) = tree.config.boards.get(index)
+            && let Some(limit) = limits::of_board(&board.profile, &path.keys[0])
+        {
+            within(&path.to_string(), number, limit)?;
+        }
+        put(&mut tree.doc, path, value.clone())?;
+    }
+    if has("cooling.mode") {
+        let mode = doc::get(&tree.doc, &Path::new("cooling", "mode"));
+        for (key, goes_with) in [
+            ("manual_percent", "manual"),
+            ("confirm_immersion", "immersion"),
+            ("target_c", "auto"),
+        ] {
+            let mode = mode.as_ref().and_then(Json::as_str).unwrap_or("auto");
+            if mode != goes_with && !has(&format!("cooling.{key}")) {
+                put(&mut tree.doc, &Path::new("cooling", key), Json::Null)?;
+            }
+        }
+    }
+    if paths.iter().any(|path| path.table == "cooling") {
+        tree.cooling.fill(None);
+    }
+    // Boards on one supply change together, unless each is named.
+    for (path, value) in paths.iter().zip(wish.values.values()) {
+        let Subject::Board(index) = Subject::of(path) else {
+            continue;
+        };
+        let shared = ground
+            .stations
+            .iter()
+            .find(|station| station.boards.contains(&index));
+        for &other in shared.map_or(&[][..], |station| &station.boards) {
+            let twin = Path::of("board", other, &path.keys[0]);
+            if other != index && !paths.contains(&twin) {
+                put(&mut tree.doc, &twin, value.clone())?;
+                notes.push(format!("{twin}: hangs on the same supply as board {index}"));
+            }
+        }
+    }
+    Ok(())
+}
