@@ -107,6 +107,33 @@ pub fn plain(text: &str, longest: usize) -> String {
     out
 }
 
+/// A line as several of at most `width` characters, broken at spaces where there are any; what follows the
+/// first one stands a little further in than it.
+pub fn wrapped(line: &str, width: usize) -> Vec<String> {
+    let indent = line.chars().take_while(|c| *c == ' ').count();
+    let indent = if indent + 12 < width { indent + 2 } else { 0 };
+    let mut parts = Vec::new();
+    let mut rest: Vec<char> = line.chars().collect();
+    let mut room = width.max(1);
+    let mut lead = String::new();
+    while rest.len() > room {
+        let space = rest[..=room].iter().rposition(|c| *c == ' ');
+        // A break in the indentation would be none.
+        let begins = rest.iter().position(|c| *c != ' ').unwrap_or(0);
+        let end = space.filter(|space| *space > begins).unwrap_or(room);
+        let part: String = rest.drain(..end).collect();
+        parts.push(lead.clone() + part.trim_end());
+        let blank = rest.iter().take_while(|c| **c == ' ').count();
+        rest.drain(..blank);
+        lead = " ".repeat(indent);
+        room = width.saturating_sub(indent).max(1);
+    }
+    if !rest.is_empty() || parts.is_empty() {
+        parts.push(lead + &rest.into_iter().collect::<String>());
+    }
+    parts
+}
+
 /// The power of 1000 below `value`, and its prefix; `value` must be positive and finite.
 ///
 /// A value that three digits would round up to 1000 gets the next prefix.
@@ -237,6 +264,25 @@ mod tests {
         assert_eq!(plain("abcdef", 6), "abcdef");
         assert_eq!(plain("abcdefg", 6), "abcde…");
         assert_eq!(plain("abc", 0), "");
+    }
+
+    #[test]
+    fn long_lines_break_at_spaces_and_stand_in() {
+        assert_eq!(wrapped("short", 10), ["short"]);
+        assert_eq!(wrapped("", 10), [""]);
+        assert_eq!(
+            wrapped("- one two three four five", 15),
+            ["- one two three", "  four five"]
+        );
+        assert_eq!(wrapped("abcdefghij", 4), ["abcd", "efgh", "ij"]);
+        for width in 0..30 {
+            let parts = wrapped("    some words, and one thatislongerthanall", width);
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| part.chars().count() <= width.max(1))
+            );
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hashwright::cli::{self, ChipArgs, ClientArgs};
+use hashwright::cli::{self, ChipArgs, ClientArgs, Look};
 use hashwright::commands::{bench, check, demo, pool, profiles, run, sim};
 use hashwright::commands::{note, say};
 
@@ -36,28 +36,60 @@ enum Command {
     Boards(BoardArgs),
     /// Show the chips of the running miner
     Chips(ChipArgs),
-    /// Show the pools of the running miner
-    Pools(ClientArgs),
+    /// Show the pools of the running miner, or change them
+    Pools(cli::PoolArgs),
     /// Show how boards are cooled, or change it
     Cooling(cli::CoolingArgs),
     /// Show what happened and why
     Events(cli::EventArgs),
+    /// Show the log of the running miner
+    Log(cli::LogArgs),
+    /// Watch a running miner, here or elsewhere, page by page
+    Top(cli::top::TopArgs),
+    /// Stop mining: wind all boards down and take their power
+    Pause(cli::ChangeArgs),
+    /// Mine again after a pause
+    Resume(cli::ChangeArgs),
+    /// Change settings of the running miner, all of them or none
+    Set(cli::SetArgs),
+    /// Wind all boards down and start the agent anew
+    Restart(cli::ChangeArgs),
     /// Say that the cause of a latched fault is gone
     ClearFault(cli::ClearFaultArgs),
+    /// Tokens, pairing, the API's certificate and the audit log
+    Auth(cli::auth::Args),
+    /// Get a token from an agent with its pairing code, and know the agent from then on
+    Pair(cli::auth::PairArgs),
     /// Serve a simulated board on a pty or socket
     Sim(sim::Args),
     /// Serve the embedded pool: Stratum V1, or V2 with --v2
     Pool(pool::Args),
-    /// Work with the config file
+    /// Work with the config file, or with the settings of a running miner
     Config {
         #[command(subcommand)]
-        command: check::Command,
+        command: ConfigCommand,
     },
     /// Measure this program on this machine
     Bench {
         #[command(subcommand)]
         command: bench::Command,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    #[command(flatten)]
+    File(check::Command),
+    /// Show the settings in force and where each comes from
+    Get(cli::PathArgs),
+    /// Change settings, all of them or none
+    Set(cli::SetArgs),
+    /// Show what each setting may be
+    Constraints(cli::PathArgs),
+    /// Keep a change that would be undone
+    Confirm(cli::PendingArgs),
+    /// Undo a change that waits for its confirmation
+    Rollback(cli::PendingArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,27 +144,46 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    let look = Look::of_stdout();
     match command {
         Command::Run(args) => run::run(args).await?,
         Command::Demo(args) => demo::run(args).await?,
-        Command::Status(args) => say(&cli::status(&args).await?)?,
+        Command::Status(args) => say(&cli::status(&args, look).await?)?,
         Command::Boards(BoardArgs {
             client,
             profiles: true,
         }) => profiles::run(client.json)?,
-        Command::Boards(BoardArgs { client, .. }) => say(&cli::boards(&client).await?)?,
-        Command::Chips(args) => say(&cli::chips(&args).await?)?,
+        Command::Boards(BoardArgs { client, .. }) => say(&cli::boards(&client, look).await?)?,
+        Command::Chips(args) => say(&cli::chips(&args, look).await?)?,
         Command::Pools(args) => say(&cli::pools(&args).await?)?,
         Command::Cooling(args) => say(&cli::cooling(&args).await?)?,
+        Command::Events(args) if args.follow => cli::follow_events(&args).await?,
         Command::Events(args) => say(&cli::events(&args).await?)?,
+        Command::Log(args) => cli::log(&args).await?,
+        Command::Top(args) => cli::top::top(&args).await?,
+        Command::Pause(args) => say(&cli::pause(&args).await?)?,
+        Command::Resume(args) => say(&cli::resume(&args).await?)?,
+        Command::Set(args) => say(&cli::set(&args).await?)?,
+        Command::Restart(args) => say(&cli::restart(&args).await?)?,
         Command::ClearFault(args) => say(&cli::clear_fault(&args).await?)?,
+        Command::Auth(args) => say(&cli::auth::run(&args).await?)?,
+        Command::Pair(args) => say(&cli::auth::pair(&args).await?)?,
         Command::Sim(args) => sim::run(args).await?,
         Command::Pool(args) => pool::run(args).await?,
-        Command::Config { command } => {
-            if !check::run(&command)? {
-                return Ok(ExitCode::FAILURE);
+        Command::Config { command } => match command {
+            ConfigCommand::File(command) => {
+                if !check::run(&command)? {
+                    return Ok(ExitCode::FAILURE);
+                }
             }
-        }
+            ConfigCommand::Get(args) => say(&cli::config_get(&args, look).await?)?,
+            ConfigCommand::Set(args) => say(&cli::set(&args).await?)?,
+            ConfigCommand::Constraints(args) => {
+                say(&cli::config_constraints(&args, look).await?)?;
+            }
+            ConfigCommand::Confirm(args) => say(&cli::config_confirm(&args).await?)?,
+            ConfigCommand::Rollback(args) => say(&cli::config_rollback(&args).await?)?,
+        },
         Command::Bench { command } => bench::run(&command).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,12 @@
 //! Agent data as tables for people. Every function returns text without a final line break.
 
+use rpc::settings::{Changed, Constraint, View};
+use rpc::stream::{Level as LogLevel, LogLine};
+use serde_json::Value;
+
 use crate::format::{self, Column, Table};
 use crate::state::{BoardStatus, ChipStatus, MinerStatus, PoolStatus, StationStatus, SystemInfo};
+use crate::view::chipmap::{self, Level, Piece};
 
 pub mod control;
 mod pools;
@@ -14,6 +19,11 @@ const CELL: usize = 48;
 /// Longest text from outside in a line of its own, characters.
 const LINE: usize = 200;
 
+/// Chips named below a map at most.
+const OUTLIERS: usize = 10;
+
+const NO_CHIPS: &str = "No chips have been found. `hashwright boards` tells why.";
+
 /// The whole miner: program, rates, shares, then boards and pools.
 pub fn status(
     system: &SystemInfo,
@@ -21,6 +31,7 @@ pub fn status(
     boards: &[BoardStatus],
     stations: &[StationStatus],
     pools: &[PoolStatus],
+    width: Option<usize>,
 ) -> String {
     let simulated = if miner.simulated {
         "  SIMULATED (rates are scaled and earn nothing)"
@@ -44,6 +55,14 @@ pub fn status(
     line("", format!("{:<22} over 10 min", format::rate(rates.m10)));
     line("", format!("{:<22} over 1 h", format::rate(rates.h1)));
     line("expected", format::hashrate(miner.expected_hps));
+    if let Some(watts) = miner.power_w {
+        let joules = miner.efficiency_j_th;
+        let joules = joules.map_or(String::new(), |joules| format!(", {joules:.1} J/TH"));
+        line("power", format!("{watts:.0} W{joules}"));
+    }
+    if let Some(celsius) = miner.hottest_c {
+        line("hottest", format!("{celsius:.1} °C"));
+    }
     line(
         "shares",
         format!(
@@ -61,36 +80,37 @@ pub fn status(
         ),
     );
     let parts = [
-        Some(self::boards(boards)),
-        (!stations.is_empty()).then(|| control::stations(stations)),
-        Some(self::pools(pools)),
+        Some(self::boards(boards, width)),
+        (!stations.is_empty()).then(|| control::stations(stations, width)),
+        Some(self::pools(pools, width)),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     format!("{text}\n{}", parts.join("\n\n"))
 }
 
-/// A line per board, then the boards' problems.
-pub fn boards(boards: &[BoardStatus]) -> String {
+/// A line per board, then the boards' problems. Columns give way where the table would be wider than
+/// `width` characters.
+pub fn boards(boards: &[BoardStatus], width: Option<usize>) -> String {
     if boards.is_empty() {
         return "No boards are configured.".into();
     }
     let mut table = Table::new([
         Column::left("board"),
-        Column::left("chip"),
+        Column::left("chip").gives_way(5),
         Column::right("found"),
         Column::left("state"),
-        Column::right("clock MHz"),
+        Column::right("clock MHz").gives_way(2),
         Column::right("rate, 10 min"),
-        Column::right("expected"),
-        Column::right("HW err"),
-        Column::right("dup"),
-        Column::right("CRC err"),
-        Column::right("restarts"),
+        Column::right("expected").gives_way(3),
+        Column::right("HW err").gives_way(4),
+        Column::right("dup").gives_way(9),
+        Column::right("CRC err").gives_way(8),
+        Column::right("restarts").gives_way(7),
         Column::right("°C"),
-        Column::right("W"),
-        Column::right("fan"),
-        Column::left("guard"),
-        Column::left("uart"),
+        Column::right("W").gives_way(1),
+        Column::right("fan").gives_way(2),
+        Column::left("guard").gives_way(6),
+        Column::left("uart").gives_way(10),
     ]);
     for board in boards {
         table.push([
@@ -122,27 +142,74 @@ pub fn boards(boards: &[BoardStatus]) -> String {
     });
     let notes = problems.chain(simulated_note(boards));
     table
-        .lines(None)
+        .lines(width)
         .into_iter()
         .chain(notes)
         .collect::<Vec<_>>()
         .join("\n")
 }
 
-/// A line per chip; the boards tell which of them are simulated.
-pub fn chips(chips: &[ChipStatus], boards: &[BoardStatus]) -> String {
+/// A map of the chips of each board: marks in a row for each voltage domain, then what stands out. The marks
+/// are coloured by ANSI codes if `colour` is set.
+pub fn chip_map(
+    chips: &[ChipStatus],
+    boards: &[BoardStatus],
+    width: usize,
+    colour: bool,
+) -> String {
     if chips.is_empty() {
-        return "No chips have been found. `hashwright boards` tells why.".into();
+        return NO_CHIPS.into();
+    }
+    let mut lines = Vec::new();
+    let shown = || {
+        let has_chips = |board: &&BoardStatus| chips.iter().any(|chip| chip.board == board.index);
+        boards.iter().filter(has_chips)
+    };
+    for board in shown() {
+        let own: Vec<_> = chips
+            .iter()
+            .filter(|chip| chip.board == board.index)
+            .cloned()
+            .collect();
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines.push(format!(
+            "board {} {}: {} of {} chips, {} of {} expected",
+            board.index,
+            cell(&board.model),
+            own.len(),
+            board.chips_expected,
+            format::rate(board.hashrate.m10),
+            format::hashrate(board.expected_hps),
+        ));
+        let map = chipmap::lines(&own, width);
+        lines.extend(map.iter().map(|pieces| ansi(pieces, colour)));
+        let outliers = chipmap::outliers(&own, OUTLIERS);
+        lines.extend(outliers.iter().map(|text| format!("  {text}")));
+    }
+    let legend = chipmap::LEGEND
+        .map(|(level, meaning)| format!("{} {meaning}", painted(level.mark(), level, colour)));
+    lines.push(String::new());
+    lines.push(legend.join("  "));
+    lines.extend(simulated_note(shown()));
+    lines.join("\n")
+}
+
+/// A line per chip; the boards tell which of them are simulated.
+pub fn chips(chips: &[ChipStatus], boards: &[BoardStatus], width: Option<usize>) -> String {
+    if chips.is_empty() {
+        return NO_CHIPS.into();
     }
     let mut table = Table::new([
         Column::right("board"),
         Column::right("chip"),
-        Column::right("address"),
-        Column::right("domain"),
-        Column::right("clock MHz"),
+        Column::right("address").gives_way(3),
+        Column::right("domain").gives_way(2),
+        Column::right("clock MHz").gives_way(4),
         Column::right("rate, 10 min"),
-        Column::right("expected"),
-        Column::right("nonces"),
+        Column::right("expected").gives_way(1),
+        Column::right("nonces").gives_way(5),
         Column::right("HW err"),
     ]);
     for chip in chips {
@@ -161,9 +228,126 @@ pub fn chips(chips: &[ChipStatus], boards: &[BoardStatus]) -> String {
     let shown = boards
         .iter()
         .filter(|board| chips.iter().any(|chip| chip.board == board.index));
-    let mut lines = table.lines(None);
+    let mut lines = table.lines(width);
     lines.extend(simulated_note(shown));
     lines.join("\n")
+}
+
+/// A line of the log, at most `longest` characters of its text.
+pub fn log_line(line: &LogLine, longest: usize) -> String {
+    let level = match line.level {
+        LogLevel::Error => "ERROR",
+        LogLevel::Warn => " WARN",
+        LogLevel::Info => " INFO",
+        LogLevel::Debug => "DEBUG",
+        LogLevel::Trace => "TRACE",
+    };
+    // The cast saturates, and a clock before 1970 is as wrong as any.
+    let time = control::time_of_day(line.unix_s as u64);
+    format!("{time} {level} {}", format::plain(&line.text, longest))
+}
+
+/// What changed, or would: a line for each setting, then notes and what is to be done to keep it.
+pub fn changed(changed: &Changed) -> String {
+    let mut lines = Vec::new();
+    if changed.changes.is_empty() {
+        lines.push("Nothing to change: it is so already.".to_owned());
+    }
+    for change in &changed.changes {
+        lines.push(format!(
+            "{}: {} → {}",
+            cell(&change.path),
+            value(&change.from),
+            value(&change.to)
+        ));
+    }
+    match (&changed.pending, changed.applied) {
+        (_, false) => lines.push("A dry run: nothing was changed.".to_owned()),
+        (Some(pending), true) => lines.push(format!(
+            "Undone in {} unless confirmed: hashwright config confirm {}",
+            format::duration(pending.rolls_back_in_s),
+            cell(&pending.id)
+        )),
+        (None, true) if changed.changes.is_empty() => {}
+        (None, true) => lines.push(if changed.saved {
+            "Done, and saved in the agent's config.".to_owned()
+        } else {
+            "Done; not saved, so that a restart undoes it.".to_owned()
+        }),
+    }
+    let notes = changed.notes.iter();
+    lines.extend(notes.map(|note| format!("! {}", format::plain(note, LINE))));
+    lines.join("\n")
+}
+
+/// The settings in force.
+pub fn settings(view: &View, width: Option<usize>) -> String {
+    let file = match (&view.file, view.writable) {
+        (Some(file), true) => format!("from {}", cell(file)),
+        (Some(file), false) => format!("from {}, which the agent cannot write", cell(file)),
+        (None, _) => "without a config file".to_owned(),
+    };
+    let mut table = Table::new([
+        Column::left("setting"),
+        Column::left("value"),
+        Column::left("origin").gives_way(1),
+    ]);
+    for setting in &view.settings {
+        let value = match (setting.secret, &setting.value) {
+            (true, _) => "(secret)".to_owned(),
+            (false, value) => self::value(value),
+        };
+        table.push([cell(&setting.path), value, cell(&setting.origin)]);
+    }
+    let mut lines = vec![file];
+    lines.extend(table.lines(width));
+    lines.join("\n")
+}
+
+/// What settings may be.
+pub fn constraints(constraints: &[Constraint], width: Option<usize>) -> String {
+    let mut table = Table::new([
+        Column::left("setting"),
+        Column::left("may be"),
+        Column::left("default").gives_way(1),
+        Column::left("role").gives_way(2),
+        Column::left("what it is").gives_way(3),
+    ]);
+    for constraint in constraints {
+        let unit = constraint
+            .unit
+            .as_deref()
+            .map_or(String::new(), |unit| format!(" {unit}"));
+        let range = match (constraint.min, constraint.max) {
+            (Some(min), Some(max)) => format!("{min} to {max}{unit}"),
+            (Some(min), None) => format!("{min}{unit} or more"),
+            (None, Some(max)) => format!("{max}{unit} or less"),
+            (None, None) if !constraint.choices.is_empty() => constraint.choices.join(", "),
+            (None, None) => constraint.kind.clone(),
+        };
+        let restart = if constraint.restart {
+            " (after a restart)"
+        } else {
+            ""
+        };
+        table.push([
+            cell(&constraint.path),
+            format::plain(&range, LINE),
+            value(&constraint.default),
+            constraint.role.to_string(),
+            format!("{}{restart}", format::plain(&constraint.description, LINE)),
+        ]);
+    }
+    table.lines(width).join("\n")
+}
+
+/// A value of a setting as people write it.
+pub fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "(none)".to_owned(),
+        Value::String(text) => format::plain(text, LINE),
+        other => format::plain(&other.to_string(), LINE),
+    }
 }
 
 /// Says which boards are simulated, if any: nobody should take their rates for real ones.
@@ -172,6 +356,32 @@ fn simulated_note<'a>(boards: impl IntoIterator<Item = &'a BoardStatus>) -> Opti
     let indices: Vec<_> = simulated.map(|board| board.index.to_string()).collect();
     let note = "SIMULATED (rates are scaled and earn nothing): board";
     (!indices.is_empty()).then(|| format!("{note} {}", indices.join(", ")))
+}
+
+fn ansi(pieces: &[Piece], colour: bool) -> String {
+    let piece = |piece: &Piece| match piece.level {
+        Some(level) => painted(&piece.text, level, colour),
+        None => piece.text.clone(),
+    };
+    let line: String = pieces.iter().map(piece).collect();
+    line.trim_end().to_owned()
+}
+
+/// Marks in the colour of their level.
+fn painted(marks: impl std::fmt::Display, level: Level, colour: bool) -> String {
+    if !colour {
+        return marks.to_string();
+    }
+    let code = match level {
+        Level::Unknown => "2",
+        Level::Full => "32",
+        Level::Below => "92",
+        Level::Low => "33",
+        Level::Poor => "91",
+        Level::Dead => "1;31",
+        Level::Errors => "1;35",
+    };
+    format!("\u{1b}[{code}m{marks}\u{1b}[0m")
 }
 
 fn program(system: &SystemInfo) -> String {

@@ -68,19 +68,36 @@ async fn agent(json: bool) -> ClientArgs {
         .await
         .unwrap();
     ClientArgs {
-        url: format!("http://{}", server.local_addr()),
         json,
+        ..ClientArgs::at(format!("http://{}", server.local_addr()))
     }
 }
 
 fn chips_of(client: ClientArgs, board: Option<usize>) -> ChipArgs {
-    ChipArgs { client, board }
+    ChipArgs {
+        client,
+        board,
+        table: true,
+    }
 }
+
+fn pools_of(client: ClientArgs) -> PoolArgs {
+    PoolArgs {
+        client,
+        ..PoolArgs::default()
+    }
+}
+
+/// A pipe without colours.
+const PIPE: Look = Look {
+    width: None,
+    colour: false,
+};
 
 #[tokio::test]
 async fn tables_show_what_the_agent_sends() {
     let args = agent(false).await;
-    let text = status(&args).await.unwrap();
+    let text = status(&args, PIPE).await.unwrap();
     for part in [
         "rack-3-7",
         "SIMULATED",
@@ -90,7 +107,7 @@ async fn tables_show_what_the_agent_sends() {
     ] {
         assert!(text.contains(part), "{part}:\n{text}");
     }
-    let text = boards(&args).await.unwrap();
+    let text = boards(&args, PIPE).await.unwrap();
     for part in [
         "BM1370",
         "1/1",
@@ -100,13 +117,13 @@ async fn tables_show_what_the_agent_sends() {
     ] {
         assert!(text.contains(part), "{part}:\n{text}");
     }
-    let text = chips(&chips_of(args.clone(), Some(0))).await.unwrap();
+    let text = chips(&chips_of(args.clone(), Some(0)), PIPE).await.unwrap();
     assert!(text.contains("0x1c") && text.contains("210.0"), "{text}");
     assert!(
         text.ends_with("SIMULATED (rates are scaled and earn nothing): board 0"),
         "{text}"
     );
-    let text = pools(&args).await.unwrap();
+    let text = pools(&pools_of(args)).await.unwrap();
     assert!(
         text.contains("1.02k") && text.contains("rejected 1: stale (\"Job not·found\")"),
         "{text}"
@@ -193,7 +210,7 @@ fn warnings_about_the_payout_stand_out_and_are_said_once() {
     pool.alarm = Some("your address is no longer paid\u{1b}[2J".into());
     pool.payout.as_mut().unwrap().refused = Some("it pays your address 0.00 %".into());
     for text in [
-        render::pools(std::slice::from_ref(&pool)),
+        render::pools(std::slice::from_ref(&pool), None),
         render::pool_details(&[pool], 0.0),
     ] {
         assert_eq!(text.matches("it pays your address").count(), 1, "{text}");
@@ -220,13 +237,16 @@ fn a_pool_that_shows_nothing_says_why() {
 async fn json_is_the_reply_as_it_came() {
     let args = agent(true).await;
     let snapshot = sample();
-    assert_eq!(boards(&args).await.unwrap(), expect(&snapshot.boards));
-    assert_eq!(pools(&args).await.unwrap(), expect(&snapshot.pools));
+    assert_eq!(boards(&args, PIPE).await.unwrap(), expect(&snapshot.boards));
     assert_eq!(
-        chips(&chips_of(args.clone(), None)).await.unwrap(),
+        pools(&pools_of(args.clone())).await.unwrap(),
+        expect(&snapshot.pools)
+    );
+    assert_eq!(
+        chips(&chips_of(args.clone(), None), PIPE).await.unwrap(),
         expect(&snapshot.chips)
     );
-    let all: serde_json::Value = serde_json::from_str(&status(&args).await.unwrap()).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&status(&args, PIPE).await.unwrap()).unwrap();
     assert_eq!(all["miner"]["best_difficulty"], 48_211.0);
     assert_eq!(all["system"]["name"], "rack-3-7");
     assert!(all["boards"].is_array() && all["pools"].is_array());
@@ -239,7 +259,7 @@ fn expect(part: &impl serde::Serialize) -> String {
 #[tokio::test]
 async fn the_agents_refusal_is_passed_on() {
     let args = agent(false).await;
-    let error = chips(&chips_of(args, Some(9))).await.unwrap_err();
+    let error = chips(&chips_of(args, Some(9)), PIPE).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "the agent refused chip.list: no board 9; the boards are [0]"
@@ -252,13 +272,11 @@ async fn no_agent_is_told_with_what_to_do() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = status(&ClientArgs {
-        url: url.clone(),
-        json: false,
-    })
-    .await
-    .unwrap_err();
-    assert!(matches!(error, ClientError::NoAgent { .. }), "{error:?}");
+    let error = status(&ClientArgs::at(&url), PIPE).await.unwrap_err();
+    assert!(
+        matches!(error.downcast_ref(), Some(ClientError::NoAgent { .. })),
+        "{error:?}"
+    );
     let text = error.to_string();
     assert!(
         text.contains(&url) && text.contains("hashwright run") && text.contains("--url"),
@@ -277,15 +295,19 @@ async fn another_program_on_the_port_is_not_taken_for_an_agent() {
                 .await;
         }
     });
-    let error = pools(&ClientArgs { url, json: false }).await.unwrap_err();
-    assert!(matches!(error, ClientError::NotAnAgent { .. }), "{error:?}");
+    let error = pools(&pools_of(ClientArgs::at(url))).await.unwrap_err();
+    assert!(
+        matches!(error.downcast_ref(), Some(ClientError::NotAnAgent { .. })),
+        "{error:?}"
+    );
 }
 
 #[test]
 fn empty_lists_say_so() {
-    assert_eq!(render::boards(&[]), "No boards are configured.");
-    assert_eq!(render::pools(&[]), "No pools are configured.");
-    assert!(render::chips(&[], &[]).starts_with("No chips have been found."));
+    assert_eq!(render::boards(&[], None), "No boards are configured.");
+    assert_eq!(render::pools(&[], None), "No pools are configured.");
+    assert!(render::chips(&[], &[], None).starts_with("No chips have been found."));
+    assert!(render::chip_map(&[], &[], 80, true).starts_with("No chips have been found."));
 }
 
 #[test]
@@ -300,8 +322,127 @@ fn the_arguments_are_sound() {
     let program = Program::try_parse_from(["chips", "--board", "1", "--json"]).unwrap();
     assert_eq!(program.chips.board, Some(1));
     assert!(program.chips.client.json);
-    assert_eq!(
-        program.chips.client.url,
-        format!("http://{}", crate::api::DEFAULT_LISTEN)
+    let default = format!("http://{}", crate::api::DEFAULT_LISTEN);
+    assert_eq!(DEFAULT_URL, default);
+    let named = Program::try_parse_from(["chips", "rack-3-7"]).unwrap();
+    assert_eq!(named.chips.client.name.as_deref(), Some("rack-3-7"));
+    for both in [
+        ["chips", "rack-3-7", "--url", "http://10.0.0.1"],
+        ["chips", "rack-3-7", "--agent", "rack-3-8"],
+    ] {
+        assert!(Program::try_parse_from(both).is_err());
+    }
+}
+
+#[test]
+fn a_map_shows_each_chip_and_names_those_that_stand_out() {
+    let chip = |index: u16, percent: f64| ChipStatus {
+        index,
+        domain: index / 3,
+        nonces: 1_000,
+        hashrate: Rate {
+            hps: percent * 1e10,
+            sigma_hps: 1e10,
+        },
+        expected_hps: 1e12,
+        ..ChipStatus::default()
+    };
+    let chips: Vec<_> = (0..6)
+        .map(|index| chip(index, if index == 4 { 60.0 } else { 100.0 }))
+        .collect();
+    let board = BoardStatus {
+        model: "Test".into(),
+        chips_expected: 6,
+        ..BoardStatus::default()
+    };
+    let plain = render::chip_map(&chips, std::slice::from_ref(&board), 20, false);
+    let lines: Vec<_> = plain.lines().collect();
+    assert!(
+        lines[0].starts_with("board 0 Test: 6 of 6 chips"),
+        "{plain}"
     );
+    assert_eq!(lines[1], "d0 ███   d1 █▄█");
+    assert!(
+        lines[2].contains("chip 4 (domain 1, 0x00): 60 %"),
+        "{plain}"
+    );
+    assert!(!plain.contains('\u{1b}'));
+    let coloured = render::chip_map(&chips, &[board], 20, true);
+    assert!(coloured.contains("\u{1b}[32m███\u{1b}[0m"), "{coloured}");
+    assert!(coloured.contains("\u{1b}[33m▄\u{1b}[0m"), "{coloured}");
+}
+
+#[test]
+fn tables_give_way_on_narrow_terminals() {
+    let text = render::boards(&sample().boards, Some(80));
+    let (table, note) = text.split_once("\n!").unwrap();
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    assert!(
+        table.contains("0 Bitaxe Gamma") && table.contains("ramping"),
+        "{text}"
+    );
+    assert!(note.contains("slow·ramp"), "{text}");
+}
+
+#[test]
+fn settings_are_read_as_what_they_are() {
+    assert_eq!(
+        assignment("cooling.mode=auto").unwrap(),
+        ("cooling.mode", "auto")
+    );
+    assert_eq!(assignment("a.b = x=y").unwrap(), ("a.b", "x=y"));
+    assert!(assignment("cooling.mode").is_err());
+    assert!(assignment("=1").is_err());
+    assert_eq!(read_value("12345", Some("text")), "12345");
+    assert_eq!(read_value("12345", Some("integer")), 12_345);
+    assert_eq!(read_value("1.5", None), 1.5);
+    assert_eq!(read_value("true", Some("boolean")), true);
+    assert_eq!(read_value("auto", Some("choice")), "auto");
+    assert_eq!(read_value("rack 3", None), "rack 3");
+    assert_eq!(read_value("", Some("number")), Value::Null);
+}
+
+#[test]
+fn a_change_says_what_is_different_and_how_to_keep_it() {
+    let change = settings::Change {
+        path: "cooling.mode".into(),
+        from: "auto".into(),
+        to: "manual".into(),
+    };
+    let mut changed = Changed {
+        changes: vec![change],
+        applied: true,
+        saved: true,
+        ..Changed::default()
+    };
+    assert_eq!(
+        render::changed(&changed),
+        "cooling.mode: auto → manual\nDone, and saved in the agent's config."
+    );
+    changed.saved = false;
+    changed.pending = Some(settings::Pending {
+        id: "7f".into(),
+        rolls_back_in_s: 60.0,
+    });
+    changed.notes = vec!["the file cannot be written".into()];
+    let text = render::changed(&changed);
+    assert!(text.contains("hashwright config confirm 7f"), "{text}");
+    assert!(text.ends_with("\n! the file cannot be written"), "{text}");
+    let nothing = render::changed(&Changed {
+        applied: true,
+        ..Changed::default()
+    });
+    assert_eq!(nothing, "Nothing to change: it is so already.");
+}
+
+#[test]
+fn a_name_that_nobody_knows_gets_the_nearest_one() {
+    let text = "[[agent]]\nname = \"rack-3-7\"\nurl = \"http://10.0.3.7\"\n";
+    let file = crate::fleet::file::FleetFile::parse("fleet.toml".as_ref(), text).unwrap();
+    let hint = |name| reach::unknown(name, &file).to_string();
+    assert!(hint("rack-37").contains("did you mean `rack-3-7`?"));
+    assert!(hint("zzz").contains("fleet list"));
 }

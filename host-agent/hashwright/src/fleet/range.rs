@@ -209,6 +209,9 @@ fn split_ports(text: &str) -> Result<(&str, Option<(u16, u16)>), RangeError> {
     let Some(ports) = ports else {
         return Ok((hosts, None));
     };
+    if ports.contains('/') {
+        return Err(shape());
+    }
     let port = |text: &str| match text.parse() {
         Ok(0) | Err(_) => Err(RangeError::Port(text.to_owned())),
         Ok(port) => Ok(port),

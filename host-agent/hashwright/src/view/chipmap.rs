@@ -43,7 +43,7 @@ pub const LEGEND: [(Level, &str); 7] = [
     (Level::Low, "< 80 %"),
     (Level::Poor, "< 50 %"),
     (Level::Dead, "nothing"),
-    (Level::Errors, "many errors"),
+    (Level::Errors, "errors"),
     (Level::Unknown, "too early"),
 ];
 
@@ -174,8 +174,7 @@ pub fn outliers(chips: &[ChipStatus], most: usize) -> Vec<String> {
         .map(|(_, chip)| {
             let sigma = format::percent(chip.hashrate.sigma_hps, chip.expected_hps);
             format!(
-                "board {} chip {} (domain {}, 0x{:02x}): {} of expected, ± {sigma}, {} of {} nonces wrong",
-                chip.board,
+                "chip {} (domain {}, 0x{:02x}): {} ± {sigma} of expected, {}/{} nonces wrong",
                 chip.index,
                 chip.domain,
                 chip.address,
@@ -300,7 +299,7 @@ mod tests {
     fn outliers_are_named_worst_first() {
         let chips = [chip(0, 0, 100.0), chip(1, 0, 60.0), chip(2, 1, 10.0)];
         let lines = outliers(&chips, 1);
-        assert!(lines[0].starts_with("board 0 chip 2 (domain 1, 0x00): 10 % of expected"));
+        assert!(lines[0].starts_with("chip 2 (domain 1, 0x00): 10 % ± 1 % of expected"));
         assert_eq!(lines[1], "and 1 more");
     }
 }

@@ -1,402 +1,450 @@
-//! The live view as a picture of a snapshot: no terminal, no clock, so tests can look at it.
+//! The view as a picture of what is known: no terminal, no clock, so tests can look at it. Keys go in,
+//! and what they ask of the program comes out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
+use rpc::event::Entry;
+use rpc::stream::LogLine;
 
 use super::events::{Event, Mood, Watcher, mood_of};
-use crate::format::{self, Column, Table};
-use crate::state::{BoardStatus, MinerStatus, PoolStatus, Snapshot};
+use super::feed::{Answer, Link, Wish};
+use super::series::{Sample, Series};
+use super::theme::Theme;
+use crate::format;
+use crate::state::Snapshot;
 
-/// Events kept for the list at the bottom.
-const EVENTS_KEPT: usize = 50;
+mod charts;
+mod dialogue;
+mod overview;
+mod pages;
 
-/// Lines of events that boards and pools leave free.
-const EVENTS_SHOWN: usize = 3;
+use dialogue::Dialogue;
+
+/// Changes kept for the list at the bottom of the first page.
+const CHANGES_KEPT: usize = 50;
+
+/// Events and lines of the log that are kept.
+const LINES_KEPT: usize = 512;
 
 /// The longest name of the miner or URL of a pool shown, characters.
 const LONGEST: usize = 44;
 
-/// The widest hashrate with its deviation, characters: `1.07 ± 0.05 TH/s`.
-const RATE_WIDTH: usize = 16;
+/// Lengths of time that the charts can show, minutes.
+const CHART_MINUTES: [u32; 4] = [2, 10, 30, 60];
+
+/// A page of the view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tab {
+    /// Everything at a glance.
+    #[default]
+    Overview,
+    /// Boards, and what powers and cools them.
+    Boards,
+    /// The chips as a map.
+    Chips,
+    /// Pools, and what they pay.
+    Pools,
+    /// Hashrate, power and temperature over time.
+    Charts,
+    /// What happened and why.
+    Events,
+    /// The program's log.
+    Log,
+}
+
+impl Tab {
+    /// All of them, as they are numbered.
+    pub const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Boards,
+        Self::Chips,
+        Self::Pools,
+        Self::Charts,
+        Self::Events,
+        Self::Log,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Overview => "overview",
+            Self::Boards => "boards",
+            Self::Chips => "chips",
+            Self::Pools => "pools",
+            Self::Charts => "charts",
+            Self::Events => "events",
+            Self::Log => "log",
+        }
+    }
+
+    /// New lines come at its end, which is what one wants to see.
+    fn follows(self) -> bool {
+        matches!(self, Self::Events | Self::Log)
+    }
+
+    fn beside(self, step: usize) -> Self {
+        Self::ALL[(self as usize + step) % Self::ALL.len()]
+    }
+}
+
+/// What a key asks of the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// End.
+    Quit,
+    /// Something of the miner; it was confirmed.
+    Wish(Wish),
+}
 
 /// Everything that the view shows.
 #[derive(Clone, Debug, Default)]
 pub struct Screen {
+    theme: Theme,
     snapshot: Arc<Snapshot>,
+    link: Link,
     watcher: Watcher,
-    events: VecDeque<Event>,
-    colour: bool,
+    changes: VecDeque<Event>,
+    entries: BTreeMap<u64, Entry>,
+    log: VecDeque<LogLine>,
+    no_log: Option<String>,
+    series: Series,
+    tab: Tab,
+    /// Lines that each page is scrolled by: down, or up where new lines come at the end.
+    scrolled: [usize; Tab::ALL.len()],
+    minutes: usize,
+    help: bool,
+    dialogue: Option<Dialogue>,
+    answer: Option<Answer>,
 }
 
 impl Screen {
     /// An empty screen, with or without colour.
     pub fn new(colour: bool) -> Self {
         Self {
-            colour,
+            theme: Theme { colour },
+            minutes: 1,
             ..Self::default()
         }
     }
 
+    /// Begins with this page.
+    #[must_use]
+    pub fn on(mut self, tab: Tab) -> Self {
+        self.tab = tab;
+        self
+    }
+
     /// Takes the newest state and notes what changed.
     pub fn update(&mut self, snapshot: Arc<Snapshot>) {
-        self.events.extend(self.watcher.observe(&snapshot));
-        let surplus = self.events.len().saturating_sub(EVENTS_KEPT);
-        self.events.drain(..surplus);
+        if snapshot.system.uptime_s < self.snapshot.system.uptime_s {
+            // Another run of the agent numbers its events anew.
+            self.entries.clear();
+        }
+        self.changes.extend(self.watcher.observe(&snapshot));
+        let surplus = self.changes.len().saturating_sub(CHANGES_KEPT);
+        self.changes.drain(..surplus);
+        self.series.observe(&snapshot);
         self.snapshot = snapshot;
     }
 
-    /// Draws the whole screen.
-    pub fn draw(&self, frame: &mut Frame<'_>) {
-        let area = frame.area();
-        let [body, footer] =
-            Layout::vertical([Constraint::Min(0), Constraint::Length(1)]).areas(area);
-        let (width, height) = (usize::from(body.width), usize::from(body.height));
-        frame.render_widget(Paragraph::new(self.lines(width, height)), body);
-        frame.render_widget(Line::styled("q quit ", self.dim()).right_aligned(), footer);
+    /// Takes how the agent is reached.
+    pub fn linked(&mut self, link: Link) {
+        self.link = link;
     }
 
-    fn lines(&self, width: usize, height: usize) -> Vec<Line<'static>> {
-        let snapshot = &*self.snapshot;
-        let mut lines = vec![self.header(width), Line::default()];
-        lines.extend(self.hashrate(&snapshot.miner, width));
-        lines.push(Line::default());
+    /// Takes an event, or one that happened again.
+    pub fn happened(&mut self, entry: Entry) {
+        self.entries.insert(entry.number, entry);
+        if self.entries.len() > LINES_KEPT {
+            self.entries.pop_first();
+        }
+    }
 
-        // What stands below the tables has its place first, the tables share the rest.
-        let below = 2 + EVENTS_SHOWN;
-        let room = height.saturating_sub(lines.len() + below + 1);
-        let pools = snapshot.pools.len().min(3);
-        let board_room = room.saturating_sub(pools + 1).max(3);
-        lines.extend(self.boards(&snapshot.boards, width, board_room));
-        lines.push(Line::default());
-        let pool_room = height.saturating_sub(lines.len() + below).max(3);
-        lines.extend(self.pools(&snapshot.pools, width, pool_room));
-        lines.push(self.counters(&snapshot.miner));
-        lines.push(Line::default());
+    /// Takes a line of the log.
+    pub fn logged(&mut self, line: LogLine) {
+        self.log.push_back(line);
+        if self.log.len() > LINES_KEPT {
+            self.log.pop_front();
+        }
+    }
 
-        let free = height.saturating_sub(lines.len());
-        let skipped = self.events.len().saturating_sub(free);
-        lines.extend(
-            self.events
-                .iter()
-                .skip(skipped)
-                .map(|event| self.event(event)),
-        );
-        lines
+    /// Takes why there is no log.
+    pub fn without_log(&mut self, why: Option<String>) {
+        self.no_log = why;
+    }
+
+    /// Takes what the agent remembers from before.
+    pub fn remember(&mut self, past: Vec<Sample>) {
+        self.series.remember(past);
+    }
+
+    /// Takes what became of a wish.
+    pub fn answered(&mut self, answer: Answer) {
+        self.answer = Some(answer);
+    }
+
+    /// Takes a key, and tells what it asks of the program.
+    pub fn key(&mut self, key: KeyEvent) -> Option<Deed> {
+        if key.kind == KeyEventKind::Release {
+            return None;
+        }
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            return (key.code == KeyCode::Char('c')).then_some(Deed::Quit);
+        }
+        self.answer = None;
+        if let Some(dialogue) = self.dialogue.take() {
+            let (next, wish) = dialogue.key(key.code);
+            self.dialogue = next;
+            return wish.map(Deed::Wish);
+        }
+        if std::mem::take(&mut self.help) && !matches!(key.code, KeyCode::Char('q' | 'Q')) {
+            return None;
+        }
+        match key.code {
+            KeyCode::Char('q' | 'Q') => return Some(Deed::Quit),
+            KeyCode::Char('?' | 'h') => self.help = true,
+            KeyCode::Char(digit @ '1'..='7') => {
+                self.tab = Tab::ALL[digit as usize - '1' as usize];
+            }
+            KeyCode::Tab | KeyCode::Right | KeyCode::Char('l') => self.tab = self.tab.beside(1),
+            KeyCode::BackTab | KeyCode::Left => {
+                self.tab = self.tab.beside(Tab::ALL.len() - 1);
+            }
+            KeyCode::Down | KeyCode::Char('j') => self.scroll(1),
+            KeyCode::Up | KeyCode::Char('k') => self.scroll(-1),
+            KeyCode::PageDown | KeyCode::Char(' ') => self.scroll(10),
+            KeyCode::PageUp => self.scroll(-10),
+            KeyCode::Home | KeyCode::Char('g') => self.scroll(isize::MIN),
+            KeyCode::End | KeyCode::Char('G') => self.scroll(isize::MAX),
+            KeyCode::Char('+' | '=') => {
+                self.minutes = (self.minutes + 1).min(CHART_MINUTES.len() - 1);
+            }
+            KeyCode::Char('-') => self.minutes = self.minutes.saturating_sub(1),
+            KeyCode::Char('p') => self.dialogue = Some(Dialogue::pause()),
+            KeyCode::Char('r') => self.dialogue = Some(Dialogue::resume()),
+            KeyCode::Char('c') => self.dialogue = Some(Dialogue::fans()),
+            KeyCode::Char('x') => self.clear_fault(),
+            _ => {}
+        }
+        None
+    }
+
+    /// Draws the whole screen.
+    pub fn draw(&mut self, frame: &mut Frame<'_>) {
+        let area = frame.area();
+        let [header, body, footer] = Layout::vertical([
+            Constraint::Length(1),
+            Constraint::Min(0),
+            Constraint::Length(1),
+        ])
+        .areas(area);
+        frame.render_widget(self.header(usize::from(header.width)), header);
+        if self.help {
+            frame.render_widget(Paragraph::new(self.help_lines()), body);
+        } else {
+            self.page(frame, body);
+        }
+        frame.render_widget(self.footer(usize::from(footer.width)), footer);
+    }
+
+    fn page(&mut self, frame: &mut Frame<'_>, area: Rect) {
+        let (width, height) = (usize::from(area.width), usize::from(area.height));
+        let lines = match self.tab {
+            Tab::Overview => {
+                let lines = self.overview(width, height);
+                return frame.render_widget(Paragraph::new(lines), area);
+            }
+            Tab::Charts => return self.charts(frame, area),
+            Tab::Boards => self.board_page(width),
+            Tab::Chips => self.chip_page(width),
+            Tab::Pools => self.pool_page(),
+            Tab::Events => self.event_page(),
+            Tab::Log => self.log_page(),
+        };
+        let lines = wrapped(lines, width);
+        let most = lines.len().saturating_sub(height);
+        let scrolled = &mut self.scrolled[self.tab as usize];
+        *scrolled = (*scrolled).min(most);
+        let from = if self.tab.follows() {
+            most - *scrolled
+        } else {
+            *scrolled
+        };
+        let shown: Vec<_> = lines.into_iter().skip(from).take(height).collect();
+        frame.render_widget(Paragraph::new(shown), area);
+    }
+
+    fn scroll(&mut self, lines: isize) {
+        let scrolled = &mut self.scrolled[self.tab as usize];
+        let lines = if self.tab.follows() {
+            0isize.saturating_sub(lines)
+        } else {
+            lines
+        };
+        // What is too far is put right when it is drawn.
+        *scrolled = scrolled.saturating_add_signed(lines);
+    }
+
+    /// Asks whether to clear the latched fault, if there is one.
+    fn clear_fault(&mut self) {
+        let latched = self.snapshot.stations.iter().find_map(|station| {
+            let fault = station.status.guard.fault.as_ref()?;
+            let board = *station.boards.first()?;
+            fault.latched.then(|| (board, fault.code.clone()))
+        });
+        match latched {
+            Some((board, code)) => self.dialogue = Some(Dialogue::clear_fault(board, code)),
+            None => self.answer = Some(Err("no fault is latched".to_owned())),
+        }
     }
 
     fn header(&self, width: usize) -> Line<'static> {
         let system = &self.snapshot.system;
         let name = format::plain(&system.name, LONGEST);
-        let mut left = vec![Span::styled("hashwright", self.bold())];
+        let mut left = vec![Span::styled("hashwright", self.theme.bold())];
         if !name.is_empty() {
             left.push(Span::raw(format!("  {name}")));
         }
         if self.snapshot.miner.simulated {
             left.push(Span::raw("  "));
-            left.push(Span::styled(" SIMULATED ", self.badge()));
+            left.push(Span::styled(" SIMULATED ", self.theme.badge()));
+        }
+        left.push(Span::raw("  "));
+        if let Link::Down(why) = &self.link {
+            let text = format!("NO CONNECTION: {}", format::plain(why, 2 * LONGEST));
+            left.push(Span::styled(text, self.theme.mood(Mood::Bad)));
+            return Line::from(left);
         }
         let state = format::plain(&self.snapshot.miner.state, LONGEST);
-        left.push(Span::raw("  "));
         left.push(Span::styled(
             state,
-            self.mood(mood_of(&self.snapshot.miner.state)),
+            self.theme.mood(mood_of(&self.snapshot.miner.state)),
         ));
-        let backend = format::plain(&system.sha256d_backend, 16);
-        let right = format!("{backend}  up {}", format::duration(system.uptime_s));
+        let place = match &self.link {
+            Link::Up(url) => url.split_once("://").map_or(url.as_str(), |(_, host)| host),
+            _ => &system.sha256d_backend,
+        };
+        let place = format::plain(place, LONGEST);
+        let right = format!("{place}  up {}", format::duration(system.uptime_s));
         let used = Line::from(left.clone()).width();
         // Both sides must fit with a gap between them, or the right one goes.
         if used + right.chars().count() + 2 <= width {
             left.push(Span::raw(" ".repeat(width - used - right.chars().count())));
-            left.push(Span::styled(right, self.dim()));
+            left.push(Span::styled(right, self.theme.dim()));
         }
         Line::from(left)
     }
 
-    fn hashrate(&self, miner: &MinerStatus, width: usize) -> Vec<Line<'static>> {
-        let rates = &miner.hashrate;
-        let windows = [
-            ("5 s", rates.s5),
-            ("1 min", rates.m1),
-            ("10 min", rates.m10),
-        ];
-        let mut lines: Vec<Line<'static>> = Vec::new();
-        for (window, rate) in windows {
-            // A fixed width keeps the numbers in place while they change.
-            let spans = [
-                Span::styled(format!("{window} "), self.dim()),
-                Span::styled(format!("{:<RATE_WIDTH$}", format::rate(rate)), self.bold()),
-            ];
-            match lines.last_mut() {
-                Some(line) if line.width() + 2 + window.len() + RATE_WIDTH < width => {
-                    line.push_span("  ");
-                    line.extend(spans);
-                }
-                _ => lines.push(Line::from_iter(spans)),
-            }
+    /// The pages and the most important keys; or a question, or the answer to the last wish.
+    fn footer(&self, width: usize) -> Line<'static> {
+        if let Some(dialogue) = &self.dialogue {
+            return Line::styled(dialogue.text(), self.theme.badge());
         }
-        let now = if rates.m1.hps > 0.0 {
-            rates.m1.hps
-        } else {
-            rates.s5.hps
-        };
-        let ratio = now / miner.expected_hps;
-        let mut bar = self.bar(ratio, width.saturating_sub(42).clamp(10, 40));
-        bar.push(Span::raw(format!(
-            " {} of {} expected",
-            format::percent(now, miner.expected_hps),
-            format::hashrate(miner.expected_hps)
-        )));
-        lines.push(Line::from(bar));
-        lines
+        match &self.answer {
+            Some(Ok(done)) => {
+                return Line::styled(format::plain(done, 300), self.theme.mood(Mood::Good));
+            }
+            Some(Err(problem)) => {
+                return Line::styled(format::plain(problem, 300), self.theme.mood(Mood::Bad));
+            }
+            None => {}
+        }
+        let right = "? help  q quit";
+        let mut line = self.tabs(true);
+        if line.width() + right.len() + 2 > width {
+            line = self.tabs(false);
+        }
+        if line.width() + right.len() + 2 > width {
+            return Line::styled("q quit", self.theme.dim()).right_aligned();
+        }
+        let gap = width - line.width() - right.len();
+        line.push_span(Span::raw(" ".repeat(gap)));
+        line.push_span(Span::styled(right, self.theme.dim()));
+        line
     }
 
-    fn boards(&self, boards: &[BoardStatus], width: usize, room: usize) -> Vec<Line<'static>> {
-        // Heat and power only where somebody measures them.
-        let controlled = boards.iter().any(|board| board.station.is_some());
-        let mut columns = vec![
-            Column::left("board"),
-            Column::right("chips").gives_way(2),
-            Column::left("state").at_least(7),
-            Column::left("clock").gives_way(1).at_least(7),
-            Column::right("1 min").at_least(9),
-        ];
-        if controlled {
-            columns.extend([
-                Column::right("°C").at_least(5),
-                Column::right("W").gives_way(1).at_least(6),
-                Column::right("fan").gives_way(3).at_least(5),
-            ]);
-        }
-        columns.extend([
-            Column::right("HW err").gives_way(3),
-            Column::right("dup").gives_way(4),
-            Column::left("uart").gives_way(5),
-        ]);
-        let mut table = Table::new(columns);
-        // The badge speaks for all boards; beside real ones each simulated one needs its own.
-        let mixed = boards.iter().any(|board| !board.simulated);
-        for board in boards {
-            let mark = if mixed && board.simulated {
-                " (sim)"
+    /// The pages by number, with their names or only that of the one shown.
+    fn tabs(&self, names: bool) -> Line<'static> {
+        let mut line = Line::default();
+        for (number, tab) in (1..).zip(Tab::ALL) {
+            let shown = tab == self.tab;
+            let text = if names || shown {
+                format!("{number} {}", tab.name())
             } else {
-                ""
+                number.to_string()
             };
-            let mut cells = vec![
-                format!("{} {}{mark}", board.index, format::plain(&board.model, 20)),
-                format!("{}/{}", board.chips_found, board.chips_expected),
-                format::plain(&board.state, 10),
-                clock(board),
-                format::hashrate(board.hashrate.m1.hps),
-            ];
-            if controlled {
-                let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
-                cells.extend([
-                    or_dash(board.temperature_c.map(|celsius| format!("{celsius:.1}"))),
-                    or_dash(board.power_w.map(|watts| format!("{watts:.1}"))),
-                    or_dash(board.fan_percent.map(|percent| format!("{percent} %"))),
-                ]);
+            let style = if shown {
+                self.theme.bold()
+            } else {
+                self.theme.dim()
+            };
+            if number > 1 {
+                line.push_span(" ");
             }
-            cells.extend([
-                board.nonces.hardware_errors.to_string(),
-                board.nonces.duplicates.to_string(),
-                format::plain(&board.uart, 16),
-            ]);
-            table.push(cells);
+            line.push_span(Span::styled(text, style));
         }
-        let moods = boards.iter().map(|board| match &board.problem {
-            Some(_) => Mood::Bad,
-            None => mood_of(&board.state),
-        });
-        self.table(&table, moods, width, room)
+        line
     }
 
-    fn pools(&self, pools: &[PoolStatus], width: usize, room: usize) -> Vec<Line<'static>> {
-        // What is only worth its room with several pools, or where somebody watches the payout.
-        let several = pools.len() > 1;
-        let own = |pool: &PoolStatus| pool.payout.as_ref().and_then(|payout| payout.own_percent);
-        let watched = pools.iter().any(|pool| own(pool).is_some());
-        let mut columns = vec![Column::left("pool"), Column::left("state").at_least(9)];
-        if several {
-            columns.push(Column::right("work").at_least(5));
+    fn help_lines(&self) -> Vec<Line<'static>> {
+        const KEYS: [(&str, &str); 13] = [
+            (
+                "1 - 7",
+                "overview, boards, chips, pools, charts, events, log",
+            ),
+            ("Tab  ← →", "next page, page before"),
+            ("↑ ↓  j k", "scroll a line"),
+            ("PgUp PgDn", "scroll ten lines"),
+            ("Home End", "to the beginning, to the end"),
+            ("+  -", "charts: longer, shorter time"),
+            ("", ""),
+            ("p", "pause: wind the boards down and take their power"),
+            ("r", "resume after a pause"),
+            ("c", "fans: automatic, or a fixed duty"),
+            ("x", "clear a latched fault, when its cause is gone"),
+            ("", ""),
+            ("q", "quit"),
+        ];
+        let mut lines = vec![Line::default()];
+        for (key, what) in KEYS {
+            lines.push(Line::from(vec![
+                Span::styled(format!("  {key:<11}"), self.theme.bold()),
+                Span::raw(what),
+            ]));
         }
-        columns.extend([
-            Column::right("diff").gives_way(3).at_least(6),
-            Column::left("job").gives_way(6).at_least(8),
-            Column::right("accepted"),
-            Column::right("rejected").gives_way(1),
-            Column::right("answer").gives_way(5),
-        ]);
-        if watched {
-            columns.push(Column::right("pays you").gives_way(2));
-        }
-        let mut table = Table::new(columns);
-        let name_width = (width / 4).clamp(12, 26);
-        for pool in pools {
-            let active = if pool.active { '*' } else { ' ' };
-            // Scheme and key say little here, and the room is short.
-            let url = pool.url.split_once("://");
-            let url = url.map_or(pool.url.as_str(), |(_, host)| host);
-            let url = url.split_once('/').map_or(url, |(host, _)| host);
-            let mut cells = vec![
-                format!("{}{active}{}", pool.index, format::plain(url, name_width)),
-                format::plain(state_of(pool), 10),
-            ];
-            if several {
-                cells.push(format!("{:.0} %", pool.work_percent));
-            }
-            cells.extend([
-                format::difficulty(pool.difficulty),
-                format::plain(pool.job_id.as_deref().unwrap_or("–"), 10),
-                pool.accepted.to_string(),
-                pool.rejected.to_string(),
-                pool.latency_ms
-                    .map_or("–".into(), |ms| format!("{ms:.0} ms")),
-            ]);
-            if watched {
-                cells.push(own(pool).map_or("–".into(), |percent| format!("{percent:.1} %")));
-            }
-            table.push(cells);
-        }
-        let moods = pools.iter().map(|pool| match (&pool.problem, pool.active) {
-            (Some(_), _) => Mood::Bad,
-            (None, true) => mood_of(&pool.state),
-            (None, false) => Mood::Plain,
-        });
-        self.table(&table, moods, width, room)
-    }
-
-    fn table(
-        &self,
-        table: &Table,
-        moods: impl Iterator<Item = Mood>,
-        width: usize,
-        room: usize,
-    ) -> Vec<Line<'static>> {
-        let mut texts = table.lines(Some(width)).into_iter();
-        let title = texts.next().map(|title| Line::styled(title, self.dim()));
-        let mut lines: Vec<_> = title.into_iter().collect();
-        lines.extend(
-            texts
-                .zip(moods)
-                .map(|(text, mood)| Line::styled(text, self.mood(mood))),
-        );
-        if lines.len() > room {
-            let hidden = lines.len() - room + 1;
-            lines.truncate(room.saturating_sub(1));
-            lines.push(Line::styled(format!("… and {hidden} more"), self.dim()));
+        lines.push(Line::default());
+        for text in [
+            "  What changes the miner is asked for first, and needs the role `operate`.",
+            "  Chips: █ as expected  ▆ < 95 %  ▄ < 80 %  ▂ < 50 %  x nothing  ! errors",
+            "  Any key closes this page.",
+        ] {
+            lines.push(Line::styled(text, self.theme.dim()));
         }
         lines
     }
+}
 
-    fn counters(&self, miner: &MinerStatus) -> Line<'static> {
-        let nonces = &miner.nonces;
-        Line::from(vec![
-            Span::styled("best share ", self.dim()),
-            Span::styled(format::difficulty(miner.best_difficulty), self.bold()),
-            Span::styled(
-                format!(
-                    "   nonces {}   HW errors {}   duplicates {}   stale {}",
-                    nonces.valid, nonces.hardware_errors, nonces.duplicates, nonces.stale
-                ),
-                self.dim(),
-            ),
-        ])
-    }
-
-    fn event(&self, event: &Event) -> Line<'static> {
-        Line::from(vec![
-            Span::styled(
-                format!("{:>12}  ", format::duration(event.at_s)),
-                self.dim(),
-            ),
-            Span::styled(event.text.clone(), self.mood(event.mood)),
-        ])
-    }
-
-    /// A bar of `cells` characters, full at a ratio of 1.
-    fn bar(&self, ratio: f64, cells: usize) -> Vec<Span<'static>> {
-        let (full, empty) = bar_cells(ratio, cells);
-        let mood = if ratio >= 0.9 {
-            Mood::Good
-        } else {
-            Mood::Plain
-        };
-        vec![
-            Span::styled("█".repeat(full), self.mood(mood)),
-            Span::styled("░".repeat(empty), self.dim()),
-        ]
-    }
-
-    fn mood(&self, mood: Mood) -> Style {
-        match mood {
-            Mood::Plain => Style::new(),
-            Mood::Good => self.coloured(Color::Green),
-            Mood::Bad => self.coloured(Color::Red).add_modifier(Modifier::BOLD),
+/// Lines that are longer than the screen is wide, as several. Those of several styles are made to fit.
+fn wrapped(lines: Vec<Line<'static>>, width: usize) -> Vec<Line<'static>> {
+    let mut all = Vec::with_capacity(lines.len());
+    for line in lines {
+        match &line.spans[..] {
+            [span] if line.width() > width => {
+                let style = line.style.patch(span.style);
+                let parts = format::wrapped(&span.content, width);
+                all.extend(parts.into_iter().map(|part| Line::styled(part, style)));
+            }
+            _ => all.push(line),
         }
     }
-
-    fn badge(&self) -> Style {
-        self.coloured(Color::Yellow)
-            .add_modifier(Modifier::REVERSED)
-    }
-
-    fn bold(&self) -> Style {
-        Style::new().add_modifier(Modifier::BOLD)
-    }
-
-    fn dim(&self) -> Style {
-        Style::new().add_modifier(Modifier::DIM)
-    }
-
-    fn coloured(&self, colour: Color) -> Style {
-        if self.colour {
-            Style::new().fg(colour)
-        } else {
-            Style::new()
-        }
-    }
-}
-
-/// The state of a pool in one word. A session that could mine and gets no work is called by its role.
-fn state_of(pool: &PoolStatus) -> &str {
-    if pool
-        .payout
-        .as_ref()
-        .is_some_and(|payout| payout.refused.is_some())
-    {
-        "refused"
-    } else if pool.state == "mining" && !pool.active && !pool.role.is_empty() {
-        &pool.role
-    } else {
-        &pool.state
-    }
-}
-
-/// The clock of a board; with a small bar while it is below its target.
-fn clock(board: &BoardStatus) -> String {
-    let (now, target) = (board.frequency_mhz, board.target_mhz);
-    if target > 0.0 && now < 0.995 * target {
-        let (full, empty) = bar_cells(now / target, 5);
-        format!(
-            "{}{} {now:>3.0}/{target:.0} MHz",
-            "█".repeat(full),
-            "░".repeat(empty)
-        )
-    } else {
-        format!("{now:.0} MHz")
-    }
-}
-
-/// Full and empty cells of a bar; the casts saturate and take NaN as 0.
-fn bar_cells(ratio: f64, cells: usize) -> (usize, usize) {
-    let full = ((ratio * cells as f64).round() as usize).min(cells);
-    (full, cells - full)
+    all
 }
 
 #[cfg(test)]

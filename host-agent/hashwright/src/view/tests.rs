@@ -1,9 +1,12 @@
 //! Events between snapshots, progress lines, and the keys of the live view.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::*;
-use crate::state::{BoardStatus, PoolStatus, RejectReason};
+use crate::state::{BoardStatus, PoolStatus, RejectReason, Snapshot};
 
 fn texts(watcher: &mut Watcher, snapshot: &Snapshot) -> Vec<String> {
     watcher
@@ -278,13 +281,15 @@ async fn a_closed_pipe_ends_the_lines_quietly() {
 
 #[test]
 fn q_and_control_c_quit_and_nothing_else() {
+    use ratatui::crossterm::event::{KeyCode, KeyEventKind, KeyModifiers};
     let key = KeyEvent::new;
-    assert!(is_quit(key(KeyCode::Char('q'), KeyModifiers::NONE)));
-    assert!(is_quit(key(KeyCode::Char('Q'), KeyModifiers::SHIFT)));
-    assert!(is_quit(key(KeyCode::Char('c'), KeyModifiers::CONTROL)));
-    assert!(!is_quit(key(KeyCode::Char('c'), KeyModifiers::NONE)));
-    assert!(!is_quit(key(KeyCode::Esc, KeyModifiers::NONE)));
+    let quits = |key| Screen::new(false).key(key) == Some(Deed::Quit);
+    assert!(quits(key(KeyCode::Char('q'), KeyModifiers::NONE)));
+    assert!(quits(key(KeyCode::Char('Q'), KeyModifiers::SHIFT)));
+    assert!(quits(key(KeyCode::Char('c'), KeyModifiers::CONTROL)));
+    assert!(!quits(key(KeyCode::Char('c'), KeyModifiers::NONE)));
+    assert!(!quits(key(KeyCode::Esc, KeyModifiers::NONE)));
     let mut released = key(KeyCode::Char('q'), KeyModifiers::NONE);
     released.kind = KeyEventKind::Release;
-    assert!(!is_quit(released));
+    assert!(!quits(released));
 }

@@ -1,33 +1,34 @@
 //! Power, heat, fans and events as tables for people.
 
+use rpc::event::Entry;
+use rpc::query::Cooling;
 use station::Severity;
 use station::status::{
     CoolingStatus, FanStatus, GuardLocation, GuardStatus, Phase, Reading, Source, Unit,
 };
 
 use super::{LINE, cell, known};
-use crate::api::methods::Cooling;
-use crate::events::Entry;
 use crate::format::{self, Column, Table};
 use crate::state::StationStatus;
 
 /// Oldest reading that is still news, seconds.
 const FRESH_S: f64 = 2.0;
 
-/// Each station: what its guard says and why, then what it measures.
+/// Each station: what its guard says and why, then what it measures, in tables of at most `width`
+/// characters.
 #[must_use]
-pub fn stations(stations: &[StationStatus]) -> String {
+pub fn stations(stations: &[StationStatus], width: Option<usize>) -> String {
     let mut lines = Vec::new();
     for station in stations {
         if !lines.is_empty() {
             lines.push(String::new());
         }
-        lines.extend(one_station(station));
+        lines.extend(one_station(station, width));
     }
     lines.join("\n")
 }
 
-fn one_station(station: &StationStatus) -> Vec<String> {
+fn one_station(station: &StationStatus, width: Option<usize>) -> Vec<String> {
     let status = &station.status;
     let points = &status.set_points;
     let mut lines = vec![format!(
@@ -80,7 +81,7 @@ fn one_station(station: &StationStatus) -> Vec<String> {
     if !points_told.is_empty() {
         lines.push(format!("  {}", points_told.join(", ")));
     }
-    lines.extend(readings(&status.readings, &status.fans));
+    lines.extend(readings(&status.readings, &status.fans, width));
     lines
 }
 
@@ -136,7 +137,7 @@ pub fn cooling(stations: &[Cooling]) -> String {
         };
         line("fans", none.unwrap_or_else(duty));
         line("why", format::plain(&station.cooling.reason, LINE));
-        lines.extend(readings(&[], &station.fans));
+        lines.extend(readings(&[], &station.fans, None));
     }
     lines.join("\n")
 }
@@ -147,46 +148,51 @@ pub fn events(entries: &[Entry]) -> String {
     if entries.is_empty() {
         return "Nothing has happened yet.".to_owned();
     }
-    let mut lines = Vec::new();
-    for entry in entries {
-        let notice = &entry.notice;
-        let mark = match notice.severity {
-            Severity::Info => ' ',
-            Severity::Warning => '!',
-            Severity::Fault | Severity::Critical => 'X',
-        };
-        let who = match &entry.boards[..] {
-            [] => String::new(),
-            list => format!("{}: ", boards(list)),
-        };
-        let again = match entry.count {
-            0 | 1 => String::new(),
-            count => format!(" ({count} times)"),
-        };
-        lines.push(format!(
-            "{}  {mark} {:<22} {who}{}{again}",
-            time_of_day(entry.unix_s),
-            cell(&notice.code),
-            format::plain(&notice.text, LINE)
-        ));
-        if !notice.advice.is_empty() {
-            lines.push(format!("{:>34}{}", "", format::plain(&notice.advice, LINE)));
-        }
-    }
+    let lines: Vec<_> = entries.iter().map(event).collect();
     lines.join("\n")
 }
 
+/// An entry of the event log in a line, and its advice in another.
+#[must_use]
+pub fn event(entry: &Entry) -> String {
+    let notice = &entry.notice;
+    let mark = match notice.severity {
+        Severity::Info => ' ',
+        Severity::Warning => '!',
+        Severity::Fault | Severity::Critical => 'X',
+    };
+    let who = match &entry.boards[..] {
+        [] => String::new(),
+        list => format!("{}: ", boards(list)),
+    };
+    let again = match entry.count {
+        0 | 1 => String::new(),
+        count => format!(" ({count} times)"),
+    };
+    let mut text = format!(
+        "{}  {mark} {:<22} {who}{}{again}",
+        time_of_day(entry.unix_s),
+        cell(&notice.code),
+        format::plain(&notice.text, LINE)
+    );
+    if !notice.advice.is_empty() {
+        let advice = format::plain(&notice.advice, LINE);
+        text.push_str(&format!("\n{:>34}{advice}", ""));
+    }
+    text
+}
+
 /// Values with unit, source and age, and fans.
-fn readings(readings: &[Reading], fans: &[FanStatus]) -> Vec<String> {
+fn readings(readings: &[Reading], fans: &[FanStatus], width: Option<usize>) -> Vec<String> {
     if readings.is_empty() && fans.is_empty() {
         return Vec::new();
     }
     let mut table = Table::new([
         Column::left("  reading"),
         Column::right("value"),
-        Column::right("off at"),
-        Column::left("source"),
-        Column::right("age"),
+        Column::right("off at").gives_way(2),
+        Column::left("source").gives_way(1),
+        Column::right("age").gives_way(3),
         Column::left("note"),
     ]);
     for reading in readings {
@@ -217,7 +223,7 @@ fn readings(readings: &[Reading], fans: &[FanStatus]) -> Vec<String> {
             fan.trouble.as_deref().map_or(slow, cell),
         ]);
     }
-    table.lines(None)
+    table.lines(width)
 }
 
 fn quantity(value: f64, unit: Unit) -> String {
@@ -278,7 +284,7 @@ fn boards(boards: &[usize]) -> String {
 }
 
 /// Hours, minutes and seconds of the day, UTC.
-fn time_of_day(unix_s: u64) -> String {
+pub(crate) fn time_of_day(unix_s: u64) -> String {
     let s = unix_s % 86_400;
     format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
 }

@@ -8,25 +8,26 @@ use super::{LINE, cell, known};
 /// Outputs of a coinbase that are shown at most.
 const OUTPUTS: usize = 5;
 
-/// A line per pool, then their problems, messages and reasons of rejects.
-pub fn pools(pools: &[PoolStatus]) -> String {
+/// A line per pool, then their problems, messages and reasons of rejects. Columns give way where the table
+/// would be wider than `width` characters.
+pub fn pools(pools: &[PoolStatus], width: Option<usize>) -> String {
     if pools.is_empty() {
         return "No pools are configured.".into();
     }
     let mut table = Table::new([
         Column::left("pool"),
-        Column::left("role"),
+        Column::left("role").gives_way(3),
         Column::left("state"),
-        Column::right("work"),
-        Column::left("user"),
-        Column::right("difficulty"),
-        Column::left("job"),
+        Column::right("work").gives_way(2),
+        Column::left("user").gives_way(7),
+        Column::right("difficulty").gives_way(6),
+        Column::left("job").gives_way(10),
         Column::right("accepted"),
-        Column::right("rejected"),
-        Column::right("no answer"),
-        Column::right("answer time"),
-        Column::right("best"),
-        Column::right("pays you"),
+        Column::right("rejected").gives_way(1),
+        Column::right("no answer").gives_way(9),
+        Column::right("answer time").gives_way(5),
+        Column::right("best").gives_way(8),
+        Column::right("pays you").gives_way(4),
     ]);
     for pool in pools {
         table.push([
@@ -45,7 +46,7 @@ pub fn pools(pools: &[PoolStatus]) -> String {
             known(own_percent(pool), |own| format!("{own:.2} %")),
         ]);
     }
-    let mut lines = table.lines(None);
+    let mut lines = table.lines(width);
     for pool in pools {
         let index = pool.index;
         let bad = notes(pool).map(|note| format!("! pool {index}: {note}"));

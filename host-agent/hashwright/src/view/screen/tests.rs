@@ -4,8 +4,12 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
+use ratatui::style::Color;
+
 use super::*;
-use crate::state::{NonceCounters, PayoutStatus, Rate, Rates};
+use crate::state::{
+    BoardStatus, ChipStatus, MinerStatus, NonceCounters, PayoutStatus, PoolStatus, Rate, Rates,
+};
 
 fn rate(hps: f64, sigma_hps: f64) -> Rate {
     Rate { hps, sigma_hps }
@@ -124,7 +128,10 @@ fn everything_fits_a_classic_terminal() {
         "the right side ends at the edge: {:?}",
         rows[0]
     );
-    assert!(rows[23].ends_with("q quit"));
+    let pages = "1 overview 2 boards 3 chips 4 pools 5 charts 6 events 7 log";
+    assert!(rows[23].starts_with(pages), "{rows:#?}");
+    assert!(rows[23].ends_with("? help  q quit"), "{rows:#?}");
+    assert_eq!(rows[23].chars().count(), 80);
 }
 
 #[test]
@@ -262,7 +269,7 @@ fn old_events_make_room_for_new_ones() {
         state.miner.state = format!("round {round}");
         screen.update(Arc::new(state));
     }
-    assert_eq!(screen.events.len(), EVENTS_KEPT);
+    assert_eq!(screen.changes.len(), CHANGES_KEPT);
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
     terminal.draw(|frame| screen.draw(frame)).unwrap();
     let rows = rows(terminal.backend().buffer());
@@ -313,4 +320,226 @@ fn several_pools_show_their_part_of_the_work_and_what_they_pay() {
     let shown = rows(&drawn(several, true, 80, 24));
     assert!(shown.iter().any(|row| row.contains("refused")));
     assert!(shown.iter().all(|row| row.chars().count() <= 80));
+}
+
+fn key(code: KeyCode) -> KeyEvent {
+    KeyEvent::new(code, KeyModifiers::NONE)
+}
+
+fn press(screen: &mut Screen, keys: &str) -> Option<Deed> {
+    let mut deed = None;
+    for c in keys.chars() {
+        let code = match c {
+            '\n' => KeyCode::Enter,
+            '\u{1b}' => KeyCode::Esc,
+            c => KeyCode::Char(c),
+        };
+        deed = screen.key(key(code));
+    }
+    deed
+}
+
+fn shown(screen: &mut Screen, width: u16, height: u16) -> Vec<String> {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| screen.draw(frame)).unwrap();
+    rows(terminal.backend().buffer())
+}
+
+fn long_chain() -> Snapshot {
+    let mut snapshot = snapshot();
+    snapshot.chips = (0..114)
+        .map(|index| ChipStatus {
+            index,
+            domain: index / 3,
+            nonces: if index == 50 { 0 } else { 900 },
+            hashrate: match index {
+                50 => Rate::default(),
+                60 => rate(0.3e12, 0.01e12),
+                _ => rate(1e12, 0.05e12),
+            },
+            expected_hps: 1e12,
+            ..ChipStatus::default()
+        })
+        .collect();
+    snapshot
+}
+
+#[test]
+fn a_long_chain_fits_a_classic_terminal_as_a_map() {
+    let mut screen = Screen::new(true).on(Tab::Chips);
+    screen.update(Arc::new(long_chain()));
+    let rows = shown(&mut screen, 80, 24);
+    assert!(
+        rows[1].starts_with("board 0 Bitaxe Gamma  ramping"),
+        "{rows:#?}"
+    );
+    assert!(rows[2].starts_with("d0  ███"), "{rows:#?}");
+    let marks = |mark| {
+        rows[2..7]
+            .iter()
+            .flat_map(|row| row.chars())
+            .filter(|c| *c == mark)
+            .count()
+    };
+    assert_eq!(
+        (marks('█'), marks('▂'), marks('x')),
+        (112, 1, 1),
+        "{rows:#?}"
+    );
+    assert!(
+        rows.iter()
+            .any(|row| row.contains("chip 50 (domain 16, 0x00): 0 % ± 0 % of expected"))
+    );
+    assert!(
+        rows.iter().any(|row| row.contains("█ as expected")),
+        "{rows:#?}"
+    );
+}
+
+#[test]
+fn every_page_draws_at_every_size_and_in_every_state() {
+    let mut odd = long_chain();
+    odd.miner.expected_hps = f64::NAN;
+    odd.miner.hashrate.m1 = rate(f64::INFINITY, f64::NAN);
+    odd.miner.power_w = Some(f64::NAN);
+    odd.miner.hottest_c = Some(-40.0);
+    for tab in Tab::ALL {
+        let mut screen = Screen::new(true).on(tab);
+        for round in 0..3 {
+            let mut state = if round == 1 {
+                odd.clone()
+            } else {
+                long_chain()
+            };
+            state.system.uptime_s = 100.0 + f64::from(round);
+            state.miner.power_w = state.miner.power_w.or(Some(3_200.0));
+            screen.update(Arc::new(state));
+            screen.happened(Entry {
+                number: 1 + round as u64,
+                ..Entry::default()
+            });
+            screen.logged(LogLine::default());
+        }
+        for width in [1, 2, 5, 12, 20, 42, 79, 200] {
+            for height in [1, 2, 3, 8, 13, 60] {
+                shown(&mut screen, width, height);
+                screen.help = true;
+                shown(&mut screen, width, height);
+                screen.help = false;
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_lead_through_the_pages() {
+    let mut screen = Screen::new(false);
+    for (number, tab) in (1..).zip(Tab::ALL) {
+        press(&mut screen, &number.to_string());
+        assert_eq!(screen.tab, tab);
+    }
+    screen.key(key(KeyCode::Tab));
+    assert_eq!(screen.tab, Tab::Overview);
+    screen.key(key(KeyCode::BackTab));
+    assert_eq!(screen.tab, Tab::Log);
+    press(&mut screen, "?");
+    let rows = shown(&mut screen, 80, 24);
+    assert!(
+        rows.iter().any(|row| row.contains("wind the boards down")),
+        "{rows:#?}"
+    );
+    press(&mut screen, " ");
+    assert!(!screen.help);
+}
+
+#[test]
+fn nothing_changes_the_miner_without_a_yes() {
+    let mut screen = Screen::new(false);
+    assert_eq!(press(&mut screen, "pn"), None);
+    assert_eq!(press(&mut screen, "y"), None);
+    assert_eq!(press(&mut screen, "py"), Some(Deed::Wish(Wish::Pause)));
+    assert_eq!(press(&mut screen, "ry"), Some(Deed::Wish(Wish::Resume)));
+    assert_eq!(
+        press(&mut screen, "cay"),
+        Some(Deed::Wish(Wish::CoolingAuto))
+    );
+    assert_eq!(press(&mut screen, "c70\nn"), None);
+    let manual = Some(Deed::Wish(Wish::CoolingManual(70)));
+    assert_eq!(press(&mut screen, "c70\ny"), manual);
+    assert_eq!(press(&mut screen, "c\ny\u{1b}"), None);
+    let most = Some(Deed::Wish(Wish::CoolingManual(100)));
+    assert_eq!(press(&mut screen, "c1000\ny"), most);
+    press(&mut screen, "p");
+    let rows = shown(&mut screen, 80, 24);
+    assert!(rows[23].contains("Pause mining?"), "{rows:#?}");
+}
+
+#[test]
+fn what_became_of_a_wish_is_shown_until_the_next_key() {
+    let mut screen = Screen::new(false);
+    screen.answered(Err("this token may only read".into()));
+    assert!(shown(&mut screen, 80, 24)[23].contains("only read"));
+    press(&mut screen, "2");
+    assert!(shown(&mut screen, 80, 24)[23].contains("boards"));
+}
+
+#[test]
+fn a_lost_connection_cannot_be_overlooked() {
+    let mut screen = Screen::new(false);
+    screen.update(Arc::new(snapshot()));
+    screen.linked(Link::Down("connection refused".into()));
+    let rows = shown(&mut screen, 80, 24);
+    assert!(
+        rows[0].contains("NO CONNECTION: connection refused"),
+        "{rows:#?}"
+    );
+    screen.linked(Link::Up("https://10.0.3.7:4029".into()));
+    assert!(shown(&mut screen, 80, 24)[0].contains("10.0.3.7:4029  up"));
+}
+
+#[test]
+fn the_newest_events_are_seen_and_older_ones_found_by_scrolling() {
+    let mut screen = Screen::new(false).on(Tab::Events);
+    for number in 1..=600 {
+        let mut entry = Entry {
+            number,
+            ..Entry::default()
+        };
+        entry.notice.text = format!("event {number}.");
+        screen.happened(entry);
+    }
+    assert_eq!(screen.entries.len(), LINES_KEPT);
+    assert!(shown(&mut screen, 80, 24)[22].ends_with("event 600."));
+    screen.key(key(KeyCode::PageUp));
+    assert!(shown(&mut screen, 80, 24)[22].ends_with("event 590."));
+    screen.key(key(KeyCode::Home));
+    assert!(shown(&mut screen, 80, 24)[1].ends_with("event 89."));
+    screen.key(key(KeyCode::End));
+    assert!(shown(&mut screen, 80, 24)[22].ends_with("event 600."));
+}
+
+#[test]
+fn charts_show_what_is_measured() {
+    let mut screen = Screen::new(false).on(Tab::Charts);
+    for second in 0..120 {
+        let mut state = snapshot();
+        state.system.uptime_s = f64::from(second);
+        state.miner.power_w = Some(3_200.0);
+        state.miner.hottest_c = Some(61.0);
+        screen.update(Arc::new(state));
+    }
+    let rows = shown(&mut screen, 80, 24);
+    for part in [
+        "hashrate over 1 min  1.08 ± 0.11 TH/s",
+        "last 10 min",
+        "power  3200 W",
+        "hottest  61.0 °C",
+    ] {
+        assert!(
+            rows.iter().any(|row| row.contains(part)),
+            "{part}: {rows:#?}"
+        );
+    }
+    press(&mut screen, "-");
+    assert!(shown(&mut screen, 80, 24)[1].contains("last 2 min"));
 }
