@@ -45,7 +45,7 @@ pub(super) async fn ask(desk: &Desk, asker: &Asker, wish: &Wish) -> Result<(), R
         .ask(&actor, translated(wish, boards), WriteOptions::default());
     match timeout(PATIENCE, asked).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(Refused(error.text())),
+        Ok(Err(error)) => Err(Refused(error.text().to_string())),
         Err(_) => Err(Refused(
             "it takes longer than a minute and may still happen; look at the status".to_owned(),
         )),
