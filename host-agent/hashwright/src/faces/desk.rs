@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::commands::unix_time;
 use crate::config::{Config, Strategy};
+use crate::events::EventLog;
 use crate::settings::Settings;
 use crate::shares::ShareLog;
 use crate::state::Snapshot;
@@ -26,6 +27,8 @@ pub struct Sources {
     pub shares: ShareLog,
     /// The way of every change.
     pub settings: Settings,
+    /// Where it is told if a port cannot be had.
+    pub events: EventLog,
 }
 
 /// The desk. Clones share it.

@@ -16,6 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use station::{Notice, Severity};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -93,45 +94,55 @@ impl Handle {
 }
 
 /// Starts the listeners that the config asks for; without one it starts nothing. The ports are open
-/// when this returns.
-///
-/// # Errors
-///
-/// The first address that cannot be listened on; nothing listens then.
-pub async fn start(config: &Config, sources: Sources, stop: &Stop) -> Result<Handle, ServeError> {
+/// when this returns. A port that cannot be had is an event, and mining goes on without it.
+pub async fn start(config: &Config, sources: Sources, stop: &Stop) -> Handle {
     let mut handle = Handle::default();
     if config.cgminer.is_none() && config.axeos.is_none() {
-        return Ok(handle);
+        return handle;
     }
-    let cgminer = match &config.cgminer {
-        Some(wanted) => Some(bind("the cgminer port", "cgminer", wanted.listen).await?),
-        None => None,
-    };
-    let axeos = match &config.axeos {
-        Some(wanted) => Some(bind("the AxeOS port", "axeos", wanted.listen).await?),
-        None => None,
-    };
+    let events = sources.events.clone();
     let desk = Desk::new(config, sources);
     let tasks = &mut handle.tasks;
     tasks.spawn(desk.clone().keep(stop.clone()));
-    if let (Some(wanted), Some((listener, address))) = (&config.cgminer, cgminer) {
-        handle.cgminer = Some(address);
-        let port = cgminer::shared(wanted);
-        if wanted.multicast {
-            let name = config.agent.name.clone();
-            let multicast = cgminer::multicast(port.clone(), address, name, stop.clone());
-            tasks.spawn(multicast);
+    if let Some(wanted) = &config.cgminer {
+        match bind("the cgminer port", "cgminer", wanted.listen).await {
+            Err(error) => events.note(&[], missing(&error)),
+            Ok((listener, address)) => {
+                handle.cgminer = Some(address);
+                let port = cgminer::shared(wanted);
+                if wanted.multicast {
+                    let name = config.agent.name.clone();
+                    let multicast = cgminer::multicast(port.clone(), address, name, stop.clone());
+                    tasks.spawn(multicast);
+                }
+                tasks.spawn(cgminer::serve(listener, port, desk.clone(), stop.clone()));
+                info!(%address, "cgminer API listening");
+            }
         }
-        tasks.spawn(cgminer::serve(listener, port, desk.clone(), stop.clone()));
-        info!(%address, "cgminer API listening");
     }
-    if let (Some(wanted), Some((listener, address))) = (&config.axeos, axeos) {
-        handle.axeos = Some(address);
-        let site = axeos::site(config, wanted);
-        tasks.spawn(axeos::serve(listener, site, desk, stop.clone()));
-        info!(%address, "AxeOS API listening");
+    if let Some(wanted) = &config.axeos {
+        match bind("the AxeOS port", "axeos", wanted.listen).await {
+            Err(error) => events.note(&[], missing(&error)),
+            Ok((listener, address)) => {
+                handle.axeos = Some(address);
+                let site = axeos::site(config, wanted);
+                tasks.spawn(axeos::serve(listener, site, desk, stop.clone()));
+                info!(%address, "AxeOS API listening");
+            }
+        }
     }
-    Ok(handle)
+    handle
+}
+
+fn missing(error: &ServeError) -> Notice {
+    Notice {
+        severity: Severity::Warning,
+        code: "port-missing".to_owned(),
+        text: error.to_string(),
+        advice: "Tools that ask this port do not find the miner until it is started again; mining goes on."
+            .to_owned(),
+        ..Notice::default()
+    }
 }
 
 async fn bind(

@@ -11,7 +11,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{Handle, Sources, start};
+use crate::clock::Clock;
 use crate::config::{Config, System};
+use crate::events::EventLog;
 use crate::settings::Settings;
 use crate::shares::ShareLog;
 use crate::state::{BoardStatus, Snapshot};
@@ -20,6 +22,7 @@ use crate::stop::{self, Stopper};
 struct Running {
     handle: Handle,
     stopper: Stopper,
+    events: EventLog,
     _state: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -38,14 +41,17 @@ async fn running(tables: &str) -> Running {
     });
     let (state_in, state) = watch::channel(Arc::new(snapshot));
     let (stopper, stop) = stop::channel();
+    let events = EventLog::new(Clock::start());
     let sources = Sources {
         state,
         shares: ShareLog::default(),
         settings: Settings::detached(),
+        events: events.clone(),
     };
     Running {
-        handle: start(&config, sources, &stop).await.unwrap(),
+        handle: start(&config, sources, &stop).await,
         stopper,
+        events,
         _state: state_in,
     }
 }
@@ -201,6 +207,17 @@ async fn listed_writers_get_the_answer_of_the_settings() {
         "{}",
         String::from_utf8_lossy(&reply)
     );
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_and_the_other_listens() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("[cgminer]\nlisten = \"{}\"\n", taken.local_addr().unwrap());
+    let running = running(&format!("{listen}{AXEOS}")).await;
+    assert!(running.handle.cgminer.is_none() && running.handle.axeos.is_some());
+    let told = running.events.after(0, 9);
+    assert_eq!(told[0].notice.code, "port-missing");
+    assert!(told[0].notice.text.contains("[cgminer] listen"));
 }
 
 #[tokio::test]
