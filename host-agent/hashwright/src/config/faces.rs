@@ -111,3 +111,75 @@ fn list<'r>(section: &Section<'r>, key: &str) -> Vec<&'r str> {
     }
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::path::Path;
+
+    use crate::config::{Config, System};
+
+    fn parse(tables: &str) -> Result<Config, String> {
+        let text = format!(
+            "[[pool]]\nurl = \"stratum+tcp://pool.example:3333\"\nuser = \"me\"\n\
+             [[board]]\nprofile = \"bitaxe-gamma\"\nuart = \"sim\"\n{tables}"
+        );
+        Config::parse(Path::new("test.toml"), &text, &System).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_their_tables_both_are_off() {
+        let config = parse("").unwrap();
+        assert!(config.cgminer.is_none() && config.axeos.is_none());
+    }
+
+    #[test]
+    fn an_empty_table_is_this_machine_reading() {
+        let config = parse("[cgminer]\n[axeos]\n").unwrap();
+        let (cgminer, axeos) = (config.cgminer.unwrap(), config.axeos.unwrap());
+        assert_eq!(cgminer.listen.to_string(), "127.0.0.1:4028");
+        assert_eq!(axeos.listen.to_string(), "127.0.0.1:80");
+        let group = |ip: &str| cgminer.access.group(ip.parse::<IpAddr>().unwrap());
+        assert_eq!(
+            group("127.0.0.1").map(faces::cgminer::Group::letter),
+            Some('R')
+        );
+        assert_eq!(group("10.0.0.1"), None);
+        assert!(axeos.write_from.is_empty() && !cgminer.multicast);
+    }
+
+    #[test]
+    fn a_port_for_others_says_who_they_are() {
+        let said = parse("[cgminer]\nlisten = \"0.0.0.0:4028\"\n").unwrap_err();
+        assert!(said.contains("cgminer.allow: is missing"), "{said}");
+        let allow = "[cgminer]\nlisten = \"0.0.0.0:4028\"\nallow = [\"W:10.0.0.1\", \"10/8\"]\n";
+        assert!(parse(allow).is_ok());
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        for (tables, wanted) in [
+            (
+                "[cgminer]\nallow = [\"10/8\", \"Z:10/8\"]\n",
+                "entry 2: group \"Z\" is not known",
+            ),
+            (
+                "[cgminer]\ngroups = [\"W:pause\"]\n",
+                "entry 1: \"W:pause\" is no group",
+            ),
+            (
+                "[cgminer]\ndescription = \"my Antminer\"\n",
+                "has the word ANTMINER in it",
+            ),
+            ("[cgminer]\nmulticast = true\n", "is of no use"),
+            (
+                "[axeos]\nwrite_from = [\"everybody\"]\n",
+                "entry 1: \"everybody\" is no address",
+            ),
+            ("[axeos]\nwrite_form = []\n", "did you mean `write_from`?"),
+        ] {
+            let said = parse(tables).unwrap_err();
+            assert!(said.contains(wanted), "{wanted}: {said}");
+        }
+    }
+}
