@@ -246,6 +246,21 @@ fn readers_are_denied_by_name() {
 }
 
 #[test]
+fn a_web_page_cannot_write_through_somebodys_browser() {
+    let miner = Miner::new();
+    for request in [
+        "POST / HTTP/1.1\r\nHost: miner:4028\r\n\r\n{\"command\":\"pause\"}",
+        "GET /pause HTTP/1.1\r\nHost: miner:4028\r\n\r\n",
+        "POST /+pause+ HTTP/1.1\r\nX: a+restart+b\r\n\r\npause|",
+    ] {
+        assert!(
+            miner.ask(request.as_bytes()).contains("Code=14"),
+            "{request}"
+        );
+    }
+}
+
+#[test]
 fn no_make_of_miner_is_named_but_in_pools() {
     let mut miner = Miner::new();
     miner.state.boards[0].model = "Antminer S19j Pro".to_owned();
