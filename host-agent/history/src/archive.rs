@@ -252,6 +252,12 @@ impl<P: Pages> Archive<P> {
         Ok(())
     }
 
+    /// The pages as they are; what was not written is given up.
+    #[must_use]
+    pub fn into_pages(self) -> P {
+        self.ring.into_pages()
+    }
+
     /// What there is.
     #[must_use]
     pub fn info(&self) -> HistoryInfo {
@@ -266,13 +272,20 @@ impl<P: Pages> Archive<P> {
         ) in LEVELS.iter().enumerate()
         {
             let metas = self.metas(level);
-            let at = |(run, second): Moment| Some(timeline.get(&run)? / 1000 + i64::from(second));
+            let builders = self.groups.iter().map(|group| &group.builders[level]);
+            let at = |run, second: u32| Some(timeline.get(&run)? / 1000 + i64::from(second));
+            let stored = metas.clone().flat_map(|meta| &meta.runs);
+            let stretches = stored.chain(builders.clone().flat_map(Builder::stretches));
+            let firsts = stretches.clone().filter_map(|one| at(one.run, one.first));
+            let lasts = stretches.filter_map(|one| at(one.run, one.last));
+            let rows = metas.clone().map(|meta| u64::from(meta.rows));
+            let waiting = builders.map(|builder| builder.rows() as u64);
             levels.push(LevelInfo {
                 resolution_s: *resolution_s,
                 keep_s: *keep_s,
-                oldest: metas.clone().filter_map(|meta| at(meta.first())).min(),
-                newest: metas.clone().filter_map(|meta| at(meta.last())).max(),
-                rows: metas.clone().map(|meta| u64::from(meta.rows)).sum(),
+                oldest: firsts.min(),
+                newest: lasts.max(),
+                rows: rows.chain(waiting).sum(),
                 bytes: metas.count() as u64 * PAGE as u64,
             });
         }
@@ -351,6 +364,26 @@ impl<P: Pages> Archive<P> {
     /// without a set clock, or with one that lags a little, begins where the one before ended. One that
     /// begins much earlier is believed, because then the clock of the one before was wrong.
     pub(crate) fn timeline(&self) -> BTreeMap<u32, i64> {
+        let mut timeline = BTreeMap::new();
+        let mut before: Option<i64> = None;
+        for (run, stretch) in self.stretches() {
+            let mut zero = self.offset(run);
+            let ms = |second: u32| i64::from(second) * 1000;
+            let begin = zero.saturating_add(ms(stretch.first));
+            if let Some(before) = before
+                && begin < before
+                && (begin < SET_AFTER_MS || before - begin <= DOUBT_MS)
+            {
+                zero = before - ms(stretch.first);
+            }
+            before = Some(zero.saturating_add(ms(stretch.last)));
+            timeline.insert(run, zero);
+        }
+        timeline
+    }
+
+    /// The first and the last second that is known of each run.
+    pub(crate) fn stretches(&self) -> BTreeMap<u32, Stretch> {
         let mut stretches: BTreeMap<u32, Stretch> = BTreeMap::new();
         let mut note = |one: Stretch| {
             let known = stretches.entry(one.run).or_insert(one);
@@ -372,22 +405,7 @@ impl<P: Pages> Archive<P> {
                 });
             }
         }
-        let mut timeline = BTreeMap::new();
-        let mut before: Option<i64> = None;
-        for (run, stretch) in stretches {
-            let mut zero = self.offset(run);
-            let ms = |second: u32| i64::from(second) * 1000;
-            let begin = zero.saturating_add(ms(stretch.first));
-            if let Some(before) = before
-                && begin < before
-                && (begin < SET_AFTER_MS || before - begin <= DOUBT_MS)
-            {
-                zero = before - ms(stretch.first);
-            }
-            before = Some(zero.saturating_add(ms(stretch.last)));
-            timeline.insert(run, zero);
-        }
-        timeline
+        stretches
     }
 
     /// Calls `take` with each page of a level that has this series, oldest first, written or not, and at

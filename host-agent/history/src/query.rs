@@ -173,8 +173,8 @@ impl<P: Pages> Archive<P> {
             }
         });
         let mut marks = board.marks();
-        let starts = timeline.keys().filter_map(|run| {
-            let at = seconds(*run, self.first_of(*run)?);
+        let starts = self.stretches().into_values().filter_map(|stretch| {
+            let at = seconds(stretch.run, stretch.first);
             (first..end).contains(&at).then(|| Mark {
                 at,
                 kind: "start".to_owned(),
@@ -230,14 +230,6 @@ impl<P: Pages> Archive<P> {
             finer = firsts.min().unwrap_or(now).min(finer);
             finer
         })
-    }
-
-    fn first_of(&self, run: u32) -> Option<u32> {
-        let metas = (0..LEVELS.len()).flat_map(|level| self.metas(level));
-        let stretches = metas.flat_map(|meta| meta.runs.iter());
-        let of_run = stretches.filter(|one| one.run == run);
-        let current = (run == self.run).then_some(self.now_s).flatten();
-        of_run.map(|one| one.first).chain(current).min()
     }
 }
 

@@ -134,6 +134,10 @@ impl<P: Pages> Ring<P> {
         Ok((ring, found))
     }
 
+    pub(crate) fn into_pages(self) -> P {
+        self.pages
+    }
+
     /// Bytes of the store.
     pub(crate) fn bytes(&self) -> u64 {
         u64::from(self.pages.count()) * PAGE as u64
