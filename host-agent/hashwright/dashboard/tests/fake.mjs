@@ -31,7 +31,7 @@ export class Miner {
       "config.constraints": () => [],
       "config.pending": () => [],
       "auth.list": () => [],
-      "history.info": () => ({ enabled: false, levels: [], series: [] }),
+      "history.info": () => ({ enabled: true, file: null, problem: null, bytes: 0, levels: [], series: [] }),
       "history.query": () => ({ from: 0, to: 0, step_s: 1, covered_s: [], metrics: [], marks: [], notes: [] }),
     };
     this.first = { "telemetry.subscribe": () => ({ seq: 0, state: this.state }), "events.subscribe": () => ({ entries: [] }), "shares.subscribe": () => ({ shares: [], missed: 0 }), "log.subscribe": () => ({ lines: [], missed: 0 }) };

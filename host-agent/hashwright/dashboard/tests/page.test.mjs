@@ -401,7 +401,8 @@ test("the history is charted for every span, and gaps are no zeros", async () =>
 test("nothing is shown of what the miner does not have", async () => {
   const state = recorded();
   Object.assign(state, { chips: [], stations: [] });
-  await show(state);
+  await show(state, { prepare: ({ answers }) => (answers["history.info"] = () => ({ enabled: false, levels: [], series: [] })) });
   assert.equal(await page.locator("#chips, #cooling, #tuner").count(), 0);
+  assert.equal(await page.locator(".trend .choice").nth(1).locator("button").count(), 1);
   assert.doesNotMatch(await page.innerText("body"), /tuner/i);
 });

@@ -58,7 +58,7 @@ function Board({ board, station }) {
   </article>`;
 }
 
-const isOff = (board) => board.enabled === false || board.state === "off" || board.state === "disabled";
+const isOff = (board) => board.state === "disabled";
 
 function toggle(board) {
   const enabled = isOff(board);

@@ -27,7 +27,7 @@ const SECTIONS = [
 ];
 
 function Page() {
-  const { miner, line, me, auth } = useStore();
+  const { miner, line, me, auth, history } = useStore();
   const seen = line.name === "open" && me.role === null;
   const { state: word, hashrate } = miner?.miner ?? {};
   const title = miner ? `${word === "mining" ? rate(hashrate.m1.hps) : word} · ${miner.system.name || "Hashwright"}` : "Hashwright";
@@ -37,7 +37,7 @@ function Page() {
   const known = miner !== null;
   useEffect(() => {
     if (known) recall();
-  }, [known]);
+  }, [known, history?.enabled]);
   const sections = known ? SECTIONS.filter(([id, , method]) => may(method) && (id !== "chips" || miner.chips?.length) && (id !== "cooling" || miner.stations.length)) : [];
   return html`<a class="skip" href="#main">Skip to the content</a>
     <${Head} miner=${miner} name=${miner?.system.name || auth?.name} sections=${sections} />

@@ -2,7 +2,7 @@
 import { html, memo, useEffect, useMemo, useState } from "./lib.js";
 import { Choice, Meter, Tile } from "./widgets.js";
 import { Chart } from "./chart.js";
-import { call, may, words } from "./store.js";
+import { call, may, state, words } from "./store.js";
 import { live, precede } from "./trail.js";
 import { NONE, ago, duration, percent, rate, rateParts, short, unit, whole } from "./format.js";
 
@@ -51,7 +51,7 @@ export function Overview({ miner }) {
         <p class="muted">${sum.expected_hps > 0 ? html`<b>${percent(share)}</b> of ${rate(sum.expected_hps)} expected at the clocks of now` : "Nothing is expected: no chip runs."}</p>
         ${sum.simulated && html`<p class="simulated"><b>Simulated.</b> Boards that only exist in software: rates are scaled up and earn nothing.</p>`}
       </div>
-      <${Trend} boards=${miner.boards.length} />
+      <${Trend} boards=${miner.boards.length} remembers=${may("history.query") && state.history?.enabled === true} />
     </div>
     <${Tiles} miner=${miner} uptime=${system.uptime_s} />
   </section>`;
@@ -89,14 +89,14 @@ function Tiles({ miner: { miner, boards, stations, pools }, uptime }) {
 export const heat = ({ temperature_c: now, target_c: target, hot_c: hot }) => (now >= hot ? "bad" : now > target + 5 ? "warn" : "good");
 
 /** A chart of what was, from the last minutes to a year. */
-const Trend = memo(function Trend({ boards }) {
+const Trend = memo(function Trend({ boards, remembers }) {
   const [view, setView] = useState("hashrate");
   const [span, setSpan] = useState("live");
   const [board, setBoard] = useState(-1);
   const { columns, note, now } = useSeries(VIEWS[view], span, board);
   const { lines, band, format, floor, name } = VIEWS[view];
   const data = useMemo(() => VIEWS[view].columns(columns), [columns, view]);
-  const spans = may("history.query") ? SPANS : SPANS.slice(0, 1);
+  const spans = remembers ? SPANS : SPANS.slice(0, 1);
   const newest = data[1]?.findLast((value) => value !== null);
   return html`<div class="trend">
     <div class="controls">
@@ -147,7 +147,7 @@ function useSeries({ metrics }, span, board) {
 
 /** Has the live chart begin with what the miner remembers. */
 export async function recall() {
-  if (!may("history.query")) return;
+  if (!may("history.query") || !state.history?.enabled) return;
   try {
     const metrics = ["hashrate_hps", "sigma_hps", "expected_hps", "power_w", "temperature_c", "fan_percent"];
     precede(await call("history.query", { last_s: LIVE_S + 60, step_s: 1, points: LIVE_S + 90, metrics }));

@@ -76,7 +76,7 @@ const KEYS = [
   ["min_payout_percent", "Least payout", "work that pays it less is refused, percent", Number],
   ["suggest_difficulty", "Difficulty to ask for", "", Number],
   ["proxy", "SOCKS5 proxy", "host:port"],
-  ["network", "Network", "bitcoin, testnet4, signet …"],
+  ["network", "Network", "main, testnet, testnet4, signet or regtest"],
 ];
 
 function Edit({ pool, onClose }) {

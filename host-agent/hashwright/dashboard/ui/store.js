@@ -22,6 +22,8 @@ export const state = {
   /** Methods by name, each with the role that it needs. */
   methods: new Map(),
   constraints: [],
+  /** Answer of history.info. */
+  history: null,
   events: [],
   shares: [],
   pending: [],
@@ -125,8 +127,9 @@ async function greet() {
       if (error.code === -32001) localStorage.removeItem(TOKEN);
     }
   }
-  const [me, document] = await Promise.all([call("auth.whoami"), call("rpc.discover")]);
-  const methods = new Map(document.methods.map((method) => [method.name, method["x-role"] ?? null]));
+  const me = await call("auth.whoami");
+  // It is long, and does not change while the program is the same.
+  const { methods } = state.methods.size ? state : { methods: new Map((await call("rpc.discover")).methods.map((method) => [method.name, method["x-role"] ?? null])) };
   set({ auth, me, methods, refused });
   if (!may("telemetry.subscribe")) {
     forget();
@@ -138,6 +141,7 @@ async function greet() {
   await Promise.all([
     optional("events.subscribe", () => client.subscribe("events.subscribe", {}, onEvents)),
     optional("shares.subscribe", () => client.subscribe("shares.subscribe", {}, onShares)),
+    optional("history.info", async () => set({ history: await call("history.info") })),
     optional("config.constraints", async () => set({ constraints: await call("config.constraints") })),
     refreshPending(),
   ]);
@@ -179,6 +183,8 @@ function onTelemetry(message) {
       return;
     }
   }
+  // Another program than this page came from has other pages.
+  if (state.miner && state.miner.system.version !== miner.system.version) location.reload();
   record(miner);
   set({ miner, heardAt: Date.now() });
 }

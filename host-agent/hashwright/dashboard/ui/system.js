@@ -1,9 +1,9 @@
 // The machine and the program, and what concerns the whole of it.
-import { html, memo, useEffect, useState } from "./lib.js";
+import { html } from "./lib.js";
 import { Fact, Section } from "./widgets.js";
 import { Access } from "./access.js";
 import { review } from "./change.js";
-import { call, may } from "./store.js";
+import { may, state } from "./store.js";
 import { NONE, bytes, clock, duration } from "./format.js";
 
 export const System = ({ miner: { system } }) => html`<${Section} id="system" title="System"><div class="cards">
@@ -21,13 +21,10 @@ const restart = () => review({
   text: "All boards are wound down, and the program starts anew with the config as it is then.",
 });
 
-/** What the history takes and how far back it goes; it changes slowly. */
-const Kept = memo(function Kept() {
-  const [info, setInfo] = useState(null);
-  useEffect(() => {
-    if (may("history.info")) call("history.info").then(setInfo, () => {});
-  }, []);
+/** What the history takes and how far back it goes. */
+function Kept() {
+  const { history: info } = state;
   if (!info) return null;
   const oldest = Math.min(...info.levels.map((level) => level.oldest ?? Infinity));
   return html`<${Fact} name="History">${info.enabled ? html`${Number.isFinite(oldest) ? `since ${clock(oldest, false)}` : "nothing yet"} <span class="muted">${info.file ? bytes(info.bytes) : "in memory only"}${info.problem ? `, ${info.problem}` : ""}</span>` : "off"}<//>`;
-});
+}
