@@ -92,7 +92,7 @@ mod with_tls {
     use access::Peer;
     use sha2::{Digest, Sha256};
     use stratum::transport::Fingerprint;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::time::timeout;
     use tokio_rustls::TlsAcceptor;
@@ -109,6 +109,12 @@ mod with_tls {
 
     /// How long a client may take for its first byte, and then for the handshake.
     const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// How long somebody without TLS is listened to, so that they can read the answer.
+    const SENT_AWAY_WITHIN: Duration = Duration::from_secs(2);
+
+    /// Most bytes that are taken from them.
+    const SENT_AWAY_BYTES: u64 = 16 * 1024;
 
     /// The first byte of TLS: a handshake record.
     const HANDSHAKE: u8 = 0x16;
@@ -216,7 +222,7 @@ mod with_tls {
                     return Ok(Stream::Plain(socket));
                 }
                 // Whether it reads the answer is its own business.
-                let _ = timeout(HANDSHAKE_TIMEOUT, socket.write_all(SPEAK_TLS)).await;
+                let _ = timeout(SENT_AWAY_WITHIN, send_away(&mut socket)).await;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "no TLS"));
             }
             let config = Arc::clone(&shared.current().config);
@@ -314,6 +320,17 @@ mod with_tls {
                 .field(&self.fingerprint())
                 .finish()
         }
+    }
+
+    /// Answers somebody who speaks HTTP. What they sent is read first: a connection that is closed with
+    /// something unread is reset, and the answer lost.
+    async fn send_away(socket: &mut TcpStream) -> io::Result<()> {
+        socket.write_all(SPEAK_TLS).await?;
+        socket.shutdown().await?;
+        let rest = socket.take(SENT_AWAY_BYTES);
+        tokio::pin!(rest);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
+        Ok(())
     }
 
     fn too_slow() -> io::Error {

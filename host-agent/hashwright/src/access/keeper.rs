@@ -635,7 +635,7 @@ impl Keeper {
         self.changed();
     }
 
-    fn tick(&self) {
+    pub(super) fn tick(&self) {
         self.refresh();
         let at = self.now();
         let mut state = self.state();

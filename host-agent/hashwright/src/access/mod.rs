@@ -12,3 +12,6 @@ pub mod trail;
 pub use acceptor::{Acceptor, AcceptorError, Stream};
 pub use keeper::{CODE_TARGET, Fresh, Keeper, OpenError};
 pub use store::{LocalToken, Store, StoreError};
+
+#[cfg(test)]
+mod tests;

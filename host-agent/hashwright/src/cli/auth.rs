@@ -592,3 +592,132 @@ fn ago(now: u64, then: u64) -> String {
 fn duration(seconds: u64) -> String {
     format::duration(seconds as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Runs a command line on the files in a directory.
+    async fn run_in(folder: &Path, words: &str) -> anyhow::Result<String> {
+        let folder = folder.to_str().unwrap();
+        let words = ["auth"].into_iter().chain(words.split(' '));
+        let words = words.chain(["--state-dir", folder]);
+        run(&Line::try_parse_from(words)?.args).await
+    }
+
+    #[tokio::test]
+    async fn a_token_is_made_listed_and_revoked_without_an_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert!(run_in(folder, "list").await.unwrap().contains("auth add"));
+        let said = run_in(folder, "add phone --role operate --expires 90d")
+            .await
+            .unwrap();
+        let token = access::Token::parse(said.lines().next().unwrap()).unwrap();
+        assert!(said.contains("role operate, ends in 90 d"), "{said}");
+        let listed = run_in(folder, "list").await.unwrap();
+        let id = token.hash().id();
+        for part in ["phone", "operate", "in 90 d", "never", &id] {
+            assert!(listed.contains(part), "{listed}");
+        }
+        assert!(!listed.contains(token.reveal()));
+        let json: Value =
+            serde_json::from_str(&run_in(folder, "list --json").await.unwrap()).unwrap();
+        assert_eq!(json[0]["role"], "operate");
+        let said = run_in(folder, "add phone --role read")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("another name"), "{said}");
+        run_in(folder, &format!("revoke {id}")).await.unwrap();
+        let said = run_in(folder, "revoke phone")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("auth list"), "{said}");
+        let audit = run_in(folder, "audit").await.unwrap();
+        assert_eq!(audit.lines().count(), 4);
+        assert!(
+            audit.contains("auth.revoke") && !audit.contains(token.reveal()),
+            "{audit}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_is_refused_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for (words, part) in [
+            ("add phone --role root", "read, operate, tune and admin"),
+            ("add phone", "--role"),
+            ("add phone --role read --expires 1s", "90d, 12h or 30m"),
+            ("add phone --role read --expires soon", "90d, 12h or 30m"),
+            ("list --config /nonexistent/x.toml", "no tokens"),
+        ] {
+            let said = match run_in(folder, words).await {
+                Ok(said) => said,
+                Err(error) => error.to_string(),
+            };
+            assert!(said.contains(part), "{words}: {said}");
+        }
+        std::fs::write(folder.join("a"), "").unwrap();
+        let said = run_in(&folder.join("a"), "add phone --role read").await;
+        let said = said.unwrap_err().to_string();
+        assert!(said.contains("as root"), "{said}");
+    }
+
+    #[test]
+    fn only_what_matters_of_a_config_must_be_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("h.toml");
+        let files = || Files {
+            config: config.clone(),
+            state_dir: None,
+            json: false,
+        };
+        let said = files().place().err().unwrap().to_string();
+        assert!(said.contains("--config"), "{said}");
+        std::fs::write(&config, "[[pool]]\nurl = 7\n").unwrap();
+        assert_eq!(
+            files().place().unwrap().store.folder(),
+            Path::new(DEFAULT_STATE_DIR)
+        );
+        std::fs::write(
+            &config,
+            "[agent]\nname = \"rack\"\nstate_dir = \"/srv/m\"\n[api]\ntls = { certificate = \"c.pem\", key = \"/k\" }\n",
+        )
+        .unwrap();
+        let place = files().place().unwrap();
+        assert_eq!(
+            (place.store.folder(), place.name.as_str()),
+            (Path::new("/srv/m"), "rack")
+        );
+        let expected = (folder.path().join("c.pem"), PathBuf::from("/k"));
+        assert_eq!(place.own_certificate, Some(expected));
+        std::fs::write(&config, "[agent\n").unwrap();
+        assert!(files().place().is_err());
+    }
+
+    #[cfg(feature = "tls")]
+    #[tokio::test]
+    async fn the_fingerprint_is_there_before_the_first_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = run_in(folder.path(), "fingerprint").await.unwrap();
+        assert_eq!(first.len(), 64);
+        assert_eq!(run_in(folder.path(), "fingerprint").await.unwrap(), first);
+    }
+
+    #[test]
+    fn own_names_are_good_names() {
+        assert!(good_name(&own_name()), "{}", own_name());
+        assert_eq!(file_name("rack/../3.7"), "rack----3-7.token");
+    }
+}
