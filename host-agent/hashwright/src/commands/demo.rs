@@ -115,6 +115,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             local: Some(rpc::Role::Admin),
             ..config::Api::new(args.listen)
         },
+        cgminer: None,
+        axeos: None,
+        mqtt: None,
+        webhooks: Vec::new(),
+        mdns: config::Mdns::default(),
+        history: config::History::default(),
     };
     let agent = Agent::start(&config, TcpConnector::default(), args.seed, &stopper)?;
     let server = match api::serve(args.listen, agent.faces(), stopped(stop.clone())).await {

@@ -7,7 +7,10 @@
 mod api;
 mod check;
 mod cooling;
+mod faces;
+mod history;
 mod load;
+mod outlets;
 mod pools;
 mod reader;
 pub mod reference;
@@ -26,9 +29,12 @@ use crate::port::Uart;
 pub use api::{Api, DEFAULT_LISTEN, ServerTls};
 pub use check::{BoardSummary, PoolSummary, Report, Summary, check, check_text};
 pub use cooling::{Cooling, CoolingMode};
+pub use self::history::History;
 pub use load::{ConfigError, Environment, System};
+pub use self::outlets::{Broker, Mdns, Mqtt, Receiver, Webhook};
 pub use pools::{Channel, Pool, Strategy, Terms, Upstream};
 pub use reader::Problem;
+pub use self::faces::{AxeOs, Cgminer};
 pub use simulated::{PlannedFault, Quality, Sim};
 
 /// Where the config is unless `--config` says otherwise.
@@ -49,6 +55,18 @@ pub struct Config {
     pub cooling: Cooling,
     /// The JSON-RPC server.
     pub api: Api,
+    /// What is kept of the past.
+    pub history: History,
+    /// The cgminer API; off if there is none.
+    pub cgminer: Option<Cgminer>,
+    /// The AxeOS API; off if there is none.
+    pub axeos: Option<AxeOs>,
+    /// The MQTT broker that is told what happens, and may say what is to happen.
+    pub mqtt: Option<Mqtt>,
+    /// Who is told of events.
+    pub webhooks: Vec<Webhook>,
+    /// Whether the agent says by mDNS that it is there.
+    pub mdns: Mdns,
 }
 
 impl Config {

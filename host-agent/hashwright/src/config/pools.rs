@@ -448,7 +448,8 @@ fn check_login(pool: &Section<'_>) {
     }
 }
 
-fn trust<'r>(tables: &Tables<'r>, pool: &Section<'r>) -> Option<Trust> {
+/// How a server is known over TLS, as the table under `tls` says.
+pub(super) fn trust<'r>(tables: &Tables<'r>, pool: &Section<'r>) -> Option<Trust> {
     const KEY: &str = "tls";
     if !pool.has(KEY) {
         return Some(Trust::System);

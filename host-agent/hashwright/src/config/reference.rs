@@ -35,15 +35,14 @@ pub struct Key {
 
 /// All tables, in the order in which a config has them.
 pub const SECTIONS: &[Section] = &[
-    AGENT, UPSTREAM, POOL, PASSWORD, TLS, BOARD, BOARD_SIM, COOLING, API, API_TLS,
+    AGENT, UPSTREAM, POOL, PASSWORD, TLS, BOARD, BOARD_SIM, COOLING, API, API_TLS, HISTORY, CGMINER, AXEOS,
+    MQTT, WEBHOOK, MDNS,
 ];
 
 /// Tables that configs will have, and that this version refuses rather than ignores: name, and
 /// what is meant to be set there.
 pub const PLANNED: &[(&str, &str)] = &[
     ("tuner", "tuning of clock and voltage"),
-    ("cgminer", "the cgminer-compatible port"),
-    ("axeos", "the AxeOS-compatible port"),
 ];
 
 const AGENT: Section = Section {
@@ -700,6 +699,270 @@ const API_TLS: Section = Section {
             example: "\"/etc/ssl/private/miner.key\"",
         },
     ],
+};
+
+const HISTORY: Section = Section {
+    name: "history",
+    heading: "[history]",
+    about: "What is kept of the past: every second for an hour, every minute for a week, every hour for a \
+            year of the miner, its boards and its pools ([history.md](history.md)). May be left out.",
+    keys: &[
+        Key {
+            name: "enabled",
+            kind: "true or false",
+            default: Some("true"),
+            range: "",
+            about: "Whether the past is kept at all.",
+            example: "false",
+        },
+        Key {
+            name: "max_mib",
+            kind: "whole number",
+            default: Some("16"),
+            range: "1 to 1024",
+            about: "Most room that it takes in the state directory, MiB. Four boards and three pools fill about a \
+                    quarter of the default in a year; what does not fit goes oldest first.",
+            example: "4",
+        },
+        Key {
+            name: "write_every_s",
+            kind: "whole number",
+            default: Some("60"),
+            range: "60 to 3600",
+            about: "Seconds between two writes. A power cut costs what was not yet written.",
+            example: "300",
+        },
+    ],
+};
+
+const CGMINER: Section = Section {
+    name: "cgminer",
+    heading: "[cgminer]",
+    about: "The cgminer API, which monitoring tools and scripts of the field know. Off without this table. \
+            It has no passwords: addresses decide who may do what. What it shows and what it cannot is told \
+            in [compat.md](compat.md).",
+    keys: &[
+        Key {
+            name: "listen",
+            kind: "address and port",
+            default: Some("\"127.0.0.1:4028\""),
+            range: "",
+            about: "Where to listen. On another address than loopback `allow` is required.",
+            example: "\"0.0.0.0:4028\"",
+        },
+        Key {
+            name: "allow",
+            kind: "list of texts",
+            default: Some("this machine may read"),
+            range: "`[GROUP:]ADDRESS[/BITS]`, at most 64",
+            about: "Who may ask; the first entry that fits decides, and whoever fits none is hung up on. Group \
+                    `R`, or none, may read; `W` may do everything; `groups` makes others. The end of an \
+                    IPv4 address may be left out (`192.168/16`), an IPv6 address stands in brackets. With \
+                    this list, this machine needs an entry too.",
+            example: "[\"W:127.0.0.1\", \"192.168.1.0/24\"]",
+        },
+        Key {
+            name: "groups",
+            kind: "list of texts",
+            default: Some("none"),
+            range: "`LETTER:command:command:*`, at most 64; `*` is every command that changes nothing",
+            about: "Further groups for `allow`.",
+            example: "[\"P:pause:resume:*\"]",
+        },
+        Key {
+            name: "description",
+            kind: "text",
+            default: Some("program and version"),
+            range: "1 to 64 printable characters, without the names of other makes",
+            about: "What is told as `Description` with every reply.",
+            example: "\"rack 3, shelf 7\"",
+        },
+        Key {
+            name: "multicast",
+            kind: "true or false",
+            default: Some("false"),
+            range: "",
+            about: "Answer multicast discovery (224.0.0.75, UDP port 4028) of those who may ask.",
+            example: "true",
+        },
+    ],
+};
+
+const AXEOS: Section = Section {
+    name: "axeos",
+    heading: "[axeos]",
+    about: "The web API of AxeOS, by which pyasic, asic-rs and the programs on them find this miner. Off \
+            without this table. Its clients cannot log in: private addresses may read, and `write_from` \
+            may change. What it shows and what it cannot is told in [compat.md](compat.md).",
+    keys: &[
+        Key {
+            name: "listen",
+            kind: "address and port",
+            default: Some("\"127.0.0.1:80\""),
+            range: "",
+            about: "Where to listen. Those clients only ask port 80, for which the program needs a right of \
+                    the system.",
+            example: "\"0.0.0.0:80\"",
+        },
+        Key {
+            name: "write_from",
+            kind: "list of texts",
+            default: Some("none"),
+            range: "`ADDRESS[/BITS]`, at most 64",
+            about: "Who may change pools, fans, clock and voltage, pause and restart. Anybody who can use \
+                    such an address can.",
+            example: "[\"192.168.1.5\"]",
+        },
+    ],
+};
+
+const MQTT: Section = Section {
+    name: "mqtt",
+    heading: "[mqtt]",
+    about: "An MQTT broker that is told what the miner does, and Home Assistant with it. Off without this \
+            table. Topics and commands are told in [automation.md](automation.md).",
+    keys: &[
+        Key {
+            name: "url",
+            kind: "text",
+            default: None,
+            range: "`mqtt://host:port`, or `mqtts://host:port` for TLS; without a port 1883 and 8883",
+            about: "Where the broker is.",
+            example: "\"mqtts://broker.lan\"",
+        },
+        Key {
+            name: "user",
+            kind: "text",
+            default: Some("none"),
+            range: "at most 256 printable characters",
+            about: "User at the broker.",
+            example: "\"rack-3-7\"",
+        },
+        Key {
+            name: "password",
+            kind: "text, or where the text is",
+            default: Some("none"),
+            range: "as a pool's",
+            about: "Password at the broker. Without TLS it goes there in the clear.",
+            example: "{ file = \"mqtt.secret\" }",
+        },
+        Key {
+            name: "tls",
+            kind: "table",
+            default: Some("the authorities of this system"),
+            range: "`{ ca = \"...\" }` or `{ fingerprint = \"...\" }`, as a pool's",
+            about: "How the broker is known over TLS.",
+            example: "{ ca = \"broker-ca.pem\" }",
+        },
+        Key {
+            name: "prefix",
+            kind: "text",
+            default: Some("\"hashwright\""),
+            range: "levels of a topic",
+            about: "How all topics of this miner begin.",
+            example: "\"farm/hall-2\"",
+        },
+        Key {
+            name: "id",
+            kind: "text",
+            default: Some("the agent's name; with the end of the hardware address, if it has no name of its own"),
+            range: "a level of a topic",
+            about: "The level of the topics that tells this miner from others. No two miners at a broker may \
+                    have the same.",
+            example: "\"rack-3-7\"",
+        },
+        Key {
+            name: "discovery",
+            kind: "text",
+            default: Some("\"homeassistant\""),
+            range: "levels of a topic, or `off`",
+            about: "Where Home Assistant looks for devices.",
+            example: "\"off\"",
+        },
+        Key {
+            name: "role",
+            kind: "text",
+            default: Some("\"read\""),
+            range: "`read` or `operate`",
+            about: "What messages may ask for: `read` nothing; `operate` pause, resume, restart, cooling, \
+                    clearing of faults and the order of the pools. Whoever may publish at the broker can.",
+            example: "\"operate\"",
+        },
+        Key {
+            name: "interval_s",
+            kind: "whole number",
+            default: Some("10"),
+            range: "1 to 3600",
+            about: "Shortest time between two tellings of the state, seconds. What has not changed is not told \
+                    again.",
+            example: "30",
+        },
+    ],
+};
+
+const WEBHOOK: Section = Section {
+    name: "webhook",
+    heading: "[[webhook]]",
+    about: "A receiver that is told of events by HTTP. At most 16; none without this table. What is sent is \
+            told in [automation.md](automation.md).",
+    keys: &[
+        Key {
+            name: "url",
+            kind: "text",
+            default: None,
+            range: "`https://` or `http://`; redirects are not followed",
+            about: "Where events are sent by POST. The path is taken for a secret and shown nowhere.",
+            example: "\"https://chat.example/hooks/xyz\"",
+        },
+        Key {
+            name: "severity",
+            kind: "text",
+            default: Some("\"warning\""),
+            range: "`info`, `warning`, `fault`, `critical`",
+            about: "The least severity that is sent.",
+            example: "\"fault\"",
+        },
+        Key {
+            name: "codes",
+            kind: "list of texts",
+            default: Some("all"),
+            range: "codes of events, at most 64; `fan-*` means all that begin so",
+            about: "Only events with these codes are sent.",
+            example: "[\"fan-*\", \"payout-changed\"]",
+        },
+        Key {
+            name: "secret",
+            kind: "text, or where the text is",
+            default: Some("none"),
+            range: "as a pool's password",
+            about: "What requests are signed with, so that the receiver knows that they are ours; in the form \
+                    `whsec_...` of Standard Webhooks, or any text.",
+            example: "{ file = \"webhook.secret\" }",
+        },
+        Key {
+            name: "tls",
+            kind: "table",
+            default: Some("the authorities of this system"),
+            range: "`{ ca = \"...\" }` or `{ fingerprint = \"...\" }`, as a pool's",
+            about: "How the receiver is known over TLS.",
+            example: "{ ca = \"own-ca.pem\" }",
+        },
+    ],
+};
+
+const MDNS: Section = Section {
+    name: "mdns",
+    heading: "[mdns]",
+    about: "Announcement of this miner on its network, by which `hashwright fleet scan` finds it. May be left \
+            out.",
+    keys: &[Key {
+        name: "enabled",
+        kind: "true or false",
+        default: Some("true with this table; without it, if other machines can reach the API"),
+        range: "",
+        about: "Whether the agent announces itself by mDNS as `_hashwright._tcp`.",
+        example: "false",
+    }],
 };
 
 /// Names of the keys of the table called `section`; the file itself is called `""`.

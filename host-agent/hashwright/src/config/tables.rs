@@ -12,7 +12,9 @@ use toml::de::DeTable;
 use super::load::{Environment, MAX_FILE_BYTES};
 use super::pools::{self, MAX_POOLS};
 use super::reader::{Reader, Section};
-use super::{Agent, Board, Config, Control, api, cooling, simulated};
+use super::{
+    Agent, Board, Config, Control, api, cooling, faces, history, outlets, simulated,
+};
 use crate::port::Uart;
 
 /// Longest file that holds a secret, bytes.
@@ -70,6 +72,24 @@ impl<'r> Tables<'r> {
         let cooling = cooling::read(&section);
         cooling::check(&section, &cooling, &read);
         let api = api::read(self, &root.table_or_empty("api"));
+        let history = history::read(&root.table_or_empty("history"));
+        let cgminer = root.table("cgminer", "cgminer");
+        let cgminer = cgminer.as_ref().map(faces::cgminer);
+        let axeos = root.table("axeos", "axeos");
+        let axeos = axeos.as_ref().map(faces::axeos);
+        let mqtt = root.table("mqtt", "mqtt");
+        let mqtt = mqtt.map(|section| outlets::mqtt(self, &section));
+        let webhooks = root.tables("webhook");
+        if webhooks.len() > outlets::MAX_WEBHOOKS {
+            let most = outlets::MAX_WEBHOOKS;
+            let message = format!("{} are too many; at most {most}", webhooks.len());
+            root.bad("webhook", message);
+        }
+        let webhooks: Vec<_> = webhooks
+            .iter()
+            .map(|section| outlets::webhook(self, section))
+            .collect();
+        let mdns = outlets::mdns(root.table("mdns", "mdns").as_ref());
         Some(Config {
             agent,
             upstream,
@@ -77,6 +97,15 @@ impl<'r> Tables<'r> {
             boards: read.into_iter().collect::<Option<_>>()?,
             cooling,
             api,
+            history,
+            cgminer,
+            axeos,
+            mqtt: match mqtt {
+                Some(read) => Some(read?),
+                None => None,
+            },
+            webhooks: webhooks.into_iter().collect::<Option<_>>()?,
+            mdns,
         })
     }
 

@@ -413,6 +413,12 @@ pub fn config(boards: Vec<config::Board>) -> Config {
         boards,
         cooling: config::Cooling::default(),
         api: config::Api::new(([127, 0, 0, 1], 0).into()),
+        cgminer: None,
+        axeos: None,
+        mqtt: None,
+        webhooks: Vec::new(),
+        mdns: config::Mdns::default(),
+        history: config::History::default(),
     }
 }
 
