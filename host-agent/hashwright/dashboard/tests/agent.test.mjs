@@ -40,8 +40,8 @@ async function make(preview) {
   await page.waitForSelector("dialog", { state: "detached" });
 }
 
-async function call(url, method, params = {}) {
-  const reply = await fetch(`${url}/rpc`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }) });
+async function call(url, method, params = {}, token) {
+  const reply = await fetch(`${url}/rpc`, { method: "POST", headers: { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) }, body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }) });
   return reply.json();
 }
 
@@ -209,6 +209,9 @@ test("first a code, then what the token allows, and nothing after it is revoked"
   assert.equal(await other.getByRole("button", { name: "Edit …" }).count(), 0);
   assert.equal(await other.locator(".tokens").count(), 0);
 
+  const refused = await call(strict, "pool.remove", { index: 0 }, token);
+  assert.deepEqual([refused.error.code, refused.error.data.needs], [-32001, "admin"]);
+
   const row = page.locator(".tokens tr", { hasText: "kitchen" });
   await row.getByRole("button").click();
   await row.getByRole("button").click();
@@ -217,14 +220,21 @@ test("first a code, then what the token allows, and nothing after it is revoked"
   await other.context().close();
   await button("Audit log …").click();
   await sees("dialog", /auth\.revoke/);
+  paired = await page.evaluate(() => localStorage.getItem("hashwright-token"));
 });
 
+let paired;
+
 test("pools are saved in the config file with all that a person wrote there", needs, async () => {
-  await show(strict);
-  await page.waitForSelector("dialog input.code");
-  const { error } = await call(strict, "pool.order", { order: [1, 0] });
-  assert.equal(error.code, -32001);
-  assert.match(readFileSync(config, "utf8"), /127\.0\.0\.1:9"[\s\S]*127\.0\.0\.1:10"/);
+  assert.ok(paired, "nobody was paired before");
+  page = await open(browser);
+  page.home = strict;
+  await page.addInitScript((token) => localStorage.setItem("hashwright-token", token), paired);
+  await page.goto(`${strict}/`);
+  await page.locator("[aria-label='Move pool 1 up']").click();
+  await make(/pool/);
+  await sees(".toasts", /Saved in the config file/);
+  assert.match(readFileSync(config, "utf8"), /127\.0\.0\.1:10"[\s\S]*127\.0\.0\.1:9"[\s\S]*# this board is the one in the kitchen\n/);
 });
 
 for (const colorScheme of ["light", "dark"]) {

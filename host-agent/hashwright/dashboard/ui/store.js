@@ -5,6 +5,7 @@ import { Client } from "./rpc.js";
 import { apply } from "./patch.js";
 import { record, forget } from "./trail.js";
 
+const { kept } = globalThis;
 const TOKEN = "hashwright-token";
 const ROLES = ["read", "operate", "tune", "admin"];
 const KEPT_EVENTS = 512;
@@ -91,13 +92,12 @@ export async function pair(code, name) {
 
 /** Takes a token that a person has, or none any more. */
 export function use(token) {
-  if (token) localStorage.setItem(TOKEN, token);
-  else localStorage.removeItem(TOKEN);
+  kept.set(TOKEN, token);
   set({ refused: null, miner: token ? state.miner : null });
   client.restart();
 }
 
-export const hasToken = () => localStorage.getItem(TOKEN) !== null;
+export const hasToken = () => kept.get(TOKEN) !== null;
 
 /** Shows a line for some seconds. */
 export function toast(text, kind = "good") {
@@ -115,7 +115,7 @@ export function words({ message, data }) {
 /** On every new line: who are we, what is there, and then everything that changes. */
 async function greet() {
   const auth = await call("auth.info");
-  const token = localStorage.getItem(TOKEN);
+  const token = kept.get(TOKEN);
   let refused = null;
   if (token) {
     try {
@@ -124,7 +124,7 @@ async function greet() {
       if (error.code === undefined) throw error;
       refused = words(error);
       // Locked out is no verdict about the token.
-      if (error.code === -32001) localStorage.removeItem(TOKEN);
+      if (error.code === -32001) kept.set(TOKEN, null);
     }
   }
   const me = await call("auth.whoami");
