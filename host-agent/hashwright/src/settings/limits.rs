@@ -9,6 +9,7 @@ use toml_edit::{DocumentMut, Value};
 use super::doc::{self, Path};
 use super::tree::{Subject, Tree, rows};
 use crate::config::reference::{Key, SECTIONS};
+use crate::config::{Config, Control};
 
 /// Numbers that a setting may have, ends included.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +32,6 @@ const LIMITS: &[(&str, f64, f64, Option<&str>)] = &[
     ("board.sim.split_bytes", 0.0, 0.1, None),
     ("board.sim.ambient_c", -20.0, 60.0, Some("°C")),
     ("cooling.manual_percent", 0.0, 100.0, Some("%")),
-    ("cooling.target_c", 30.0, 100.0, Some("°C")),
 ];
 
 /// Name of the setting and its words.
@@ -54,9 +54,22 @@ pub(crate) fn is_secret(table: &str, key: &str) -> bool {
     SECRETS.contains(&key) || (table, key) == ("webhook", "url")
 }
 
-/// The limits of a number, apart from those of the board.
-pub(crate) fn of(path: &Path) -> Option<Limit> {
+/// The limits of a number, with those of the boards.
+pub(crate) fn of(path: &Path, config: &Config) -> Option<Limit> {
+    let boards = &config.boards;
+    let board = path.index.and_then(|index| boards.get(index));
+    if let (Some(board), "board", [key]) = (board, path.table.as_str(), &path.keys[..])
+        && let Some(limit) = of_board(&board.profile, key)
+    {
+        return Some(limit);
+    }
     let name = path.name();
+    if name == "cooling.target_c" {
+        let controlled = boards
+            .iter()
+            .filter(|board| board.control != Control::External);
+        return Some(of_target(controlled.map(|board| &board.profile)));
+    }
     let (_, min, max, unit) = LIMITS.iter().find(|(known, ..)| *known == name)?;
     Some(Limit {
         min: *min,
@@ -129,11 +142,7 @@ fn constraint(tree: &Tree, path: &Path, key: &Key) -> Constraint {
         .index
         .and_then(|index| boards.get(index))
         .filter(|_| path.table == "board");
-    let limit = match (board, path.name().as_str()) {
-        (Some(board), _) => of_board(&board.profile, key.name).or_else(|| of(path)),
-        (None, "cooling.target_c") => Some(of_target(boards.iter().map(|board| &board.profile))),
-        _ => of(path),
-    };
+    let limit = of(path, &tree.config);
     let of_profile = board.and_then(|board| match key.name {
         "frequency_mhz" => Some(doc::number(board.profile.frequency.default_mhz)),
         "voltage_mv" => Some(Json::from(board.profile.voltage.default_mv)),

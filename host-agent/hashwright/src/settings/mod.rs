@@ -17,7 +17,7 @@ mod tree;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::tree::Subject;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, System};
+use crate::config::{Config, ConfigError, Environment, System};
+
+/// Longest config that is read, bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 pub use apply::Holds;
 pub(crate) use apply::Reach;
@@ -331,6 +334,27 @@ pub struct ConfigFile {
     pub path: PathBuf,
     /// What it said at the start. It may hold secrets.
     pub text: String,
+}
+
+impl ConfigFile {
+    /// Reads and checks the config at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load(path: &Path) -> Result<(Config, Self), ConfigError> {
+        let text = System.read(path, MAX_FILE_BYTES);
+        let text = text.map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let config = Config::parse(path, &text, &System)?;
+        let file = Self {
+            path: path.to_owned(),
+            text,
+        };
+        Ok((config, file))
+    }
 }
 
 impl fmt::Debug for ConfigFile {

@@ -62,13 +62,10 @@ impl Plan {
 
 /// What a path of a change is about.
 fn subject(path: &str) -> Subject {
-    if path == "miner.paused" {
-        return Subject::Paused;
-    }
     match Path::parse(path) {
-        Ok(path) => Subject::of(&path),
-        // Of a single station: nothing else has such long paths.
-        Err(_) => Subject::Cooling,
+        Ok(path) if path.table == "miner" => Subject::Paused,
+        Ok(path) if path.table != "station" => Subject::of(&path),
+        _ => Subject::Cooling,
     }
 }
 
@@ -135,6 +132,14 @@ fn within(path: &str, value: f64, limit: Limit) -> Result<(), Error> {
         limit.unit,
         text,
     ))
+}
+
+/// Holds a value to its limits where it has some, so that they can be told.
+fn check(tree: &Tree, path: &Path, value: &Json) -> Result<(), Error> {
+    match (value.as_f64(), limits::of(path, &tree.config)) {
+        (Some(number), Some(limit)) => within(&path.to_string(), number, limit),
+        _ => Ok(()),
+    }
 }
 
 fn cooling(
@@ -397,7 +402,11 @@ fn add(tree: &mut Tree, wish: &PoolAdd) -> Result<(), Error> {
             tables.len()
         )));
     }
-    tables.insert(index, doc::table(&values(&wish.pool)).map_err(edit_error)?);
+    let values = values(&wish.pool);
+    for (key, value) in &values {
+        check(tree, &Path::of("pool", index, key), value)?;
+    }
+    tables.insert(index, doc::table(&values).map_err(edit_error)?);
     arrange(&mut tree.doc, tables)
 }
 
@@ -407,7 +416,9 @@ fn update(tree: &mut Tree, wish: &PoolUpdate) -> Result<(), Error> {
         return Err(no_pool(wish.index, pools));
     }
     for (key, value) in values(&wish.pool) {
-        put(&mut tree.doc, &Path::of("pool", wish.index, &key), value)?;
+        let path = Path::of("pool", wish.index, &key);
+        check(tree, &path, &value)?;
+        put(&mut tree.doc, &path, value)?;
     }
     for key in &wish.clear {
         // As a path, so that nothing odd gets in.
@@ -453,8 +464,11 @@ fn replace(tree: &mut Tree, wish: &PoolSet) -> Result<(), Error> {
     let before = pools(&mut tree.doc)?;
     let mut left: Vec<_> = before.iter().map(Some).collect();
     let mut tables = Vec::new();
-    for pool in &wish.pools {
+    for (index, pool) in wish.pools.iter().enumerate() {
         let mut values = values(pool);
+        for (key, value) in &values {
+            check(tree, &Path::of("pool", index, key), value)?;
+        }
         let same = |table: &&Table| {
             let of = |key| doc::json(table.get(key)?);
             of("url").as_ref() == values.get("url") && of("user").as_ref() == values.get("user")
@@ -506,12 +520,7 @@ fn set(
     let paths = paths.map_err(|error| Error::invalid_params(error.to_string()))?;
     let has = |name: &str| paths.iter().any(|path| path.name() == name);
     for (path, value) in paths.iter().zip(wish.values.values()) {
-        if let (Subject::Board(index), Some(number)) = (Subject::of(path), value.as_f64())
-            && let Some(board) = tree.config.boards.get(index)
-            && let Some(limit) = limits::of_board(&board.profile, &path.keys[0])
-        {
-            within(&path.to_string(), number, limit)?;
-        }
+        check(tree, path, value)?;
         put(&mut tree.doc, path, value.clone())?;
     }
     if has("cooling.mode") {

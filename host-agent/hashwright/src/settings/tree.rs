@@ -337,22 +337,6 @@ fn check(ground: &Ground<'_>, doc: &DocumentMut) -> Result<Config, Error> {
     match Config::parse(ground.path, &doc.to_string(), ground.env) {
         Ok(config) => Ok(config),
         Err(ConfigError::Invalid { problems, .. }) => {
-            if let [problem] = &problems[..]
-                && let Ok(path) = Path::parse(&problem.key)
-                && let Some(limit) = limits::of(&path)
-                && let Some(value) = doc::get(doc, &path).filter(Json::is_number)
-            {
-                let text = format!("{}: {}", problem.key, problem.message);
-                let (min, max) = (Some(limit.min), Some(limit.max));
-                return Err(Error::limits(
-                    &problem.key,
-                    value,
-                    min,
-                    max,
-                    limit.unit,
-                    text,
-                ));
-            }
             let texts: Vec<_> = problems
                 .iter()
                 .map(|problem| match problem.key.as_str() {
