@@ -1,6 +1,6 @@
 //! The agent: wires boards, pools and the state tree together and runs them until it is stopped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -23,7 +23,9 @@ use crate::control::link::{self, BoardEnd, StationEnd};
 use crate::control::store::LatchStore;
 use crate::events::EventLog;
 use crate::port::SharedBoard;
+use crate::record::{self, History, Recorder};
 use crate::settings::{self, Holds, Settings};
+use crate::shares::ShareLog;
 use crate::simulate;
 use crate::state::{BoardStatus, Snapshot};
 use crate::stop::Stopper;
@@ -39,6 +41,10 @@ pub struct Agent {
     pub state: watch::Receiver<Arc<Snapshot>>,
     /// What happened and why.
     pub events: EventLog,
+    /// Shares and what became of them.
+    pub shares: ShareLog,
+    /// What was.
+    pub history: History,
     /// The way to the stations.
     pub controls: Controls,
     /// The way of every change.
@@ -125,12 +131,14 @@ impl Agent {
             });
             tasks.spawn(guarded(world, stopper));
         }
+        let shares = ShareLog::default();
         let links = upstream::Links {
             assignment: assignment_in,
             routes: routes_in,
             idle: idle_in,
             boards: rates,
             events: events.clone(),
+            shares: shares.clone(),
             stop: stop.clone(),
         };
         let upstream = Upstream::new(config, &connector, seed, links, clock)?;
@@ -155,12 +163,26 @@ impl Agent {
             boards: sources,
             stations,
             pools,
+            lookout: Mutex::default(),
             holds,
         };
         let first = collect::snapshot(&sources, clock.now(), false);
         let (state_in, state) = watch::channel(Arc::new(first));
         let collector = collect::run(sources, state_in, clock, stopper.clone());
         tasks.spawn(guarded(collector, stopper.clone()));
+        let history = History::new(&config.history, &config.agent, &config.boards);
+        let recorder = Recorder {
+            history: history.clone(),
+            state: state.clone(),
+            events: events.clone(),
+            clock,
+            wall_ms: record::wall_ms,
+            stop: stopper.watch(),
+        };
+        tasks.spawn(async move {
+            // A mistake there costs history, never mining.
+            let _ = tokio::spawn(recorder.run()).await;
+        });
         info!(
             boards = config.boards.len(),
             pools = config.pools.len(),
@@ -172,6 +194,8 @@ impl Agent {
             controls,
             settings,
             events,
+            shares,
+            history,
             simulated,
             _bare: bare,
             tasks,
@@ -184,8 +208,10 @@ impl Agent {
         Faces {
             state: self.state.clone(),
             events: self.events.clone(),
-            controls: self.controls.clone(),
             settings: self.settings.clone(),
+            shares: self.shares.clone(),
+            history: self.history.clone(),
+            metrics: Some(Arc::new(crate::outlets::metrics())),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The collector: turns what the tasks publish into the state tree, twice a second.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chain::Status;
@@ -10,8 +10,10 @@ use tokio::sync::watch;
 
 use crate::board::{Report, UNPOWERED};
 use crate::clock::Clock;
+use crate::commands::unix_time;
 use crate::control::Told;
 use crate::settings::Holds;
+use crate::machine::Lookout;
 use crate::state::{
     BoardStatus, ChipStatus, MinerStatus, NonceCounters, PoolStatus, Rate, Rates, Snapshot,
     StationStatus, SystemInfo,
@@ -55,6 +57,8 @@ pub struct Sources {
     pub stations: Vec<StationSource>,
     /// All pools.
     pub pools: Pools,
+    /// The computer.
+    pub lookout: Mutex<Lookout>,
     /// Boards that a person wants to be without power.
     pub holds: watch::Receiver<Holds>,
 }
@@ -153,9 +157,16 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         }
         add(&mut miner, board);
     }
+    let machine = sources.lookout.lock();
+    let machine = machine
+        .unwrap_or_else(PoisonError::into_inner)
+        .machine()
+        .clone();
     let pools = sources.pools.statuses();
     miner.accepted = pools.iter().map(|pool| pool.accepted).sum();
     miner.rejected = pools.iter().map(|pool| pool.rejected).sum();
+    miner.found_blocks = pools.iter().map(|pool| pool.blocks).sum();
+    heat_and_power(&mut miner, &boards, &stations);
     let asleep = sources.pools.is_idle();
     miner.paused = holds.paused;
     miner.state = state_of(&boards, &pools, asleep, stopping, holds.paused).to_owned();
@@ -166,7 +177,10 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
             uptime_s: now.as_secs_f64(),
             sha256d_backend: sha256d::Engine::best().name().to_owned(),
             resident_bytes: resident_bytes(),
-            ..SystemInfo::default()
+            hostname: machine.hostname.clone(),
+            mac: machine.mac.clone(),
+            addresses: machine.addresses.clone(),
+            started_unix_s: unix_time().saturating_sub(now.as_secs()),
         },
         miner,
         boards,
@@ -174,6 +188,20 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         chips,
         pools,
     }
+}
+
+fn heat_and_power(miner: &mut MinerStatus, boards: &[BoardStatus], stations: &[StationStatus]) {
+    let hottest = boards.iter().filter_map(|board| board.temperature_c);
+    miner.hottest_c = hottest.reduce(f64::max);
+    let power = stations
+        .iter()
+        .map(|station| station.status.reading("input power")?.value);
+    // Without the part of some, a sum would look like the whole.
+    let all = !stations.is_empty() && boards.iter().all(|board| board.station.is_some());
+    miner.power_w = power.sum::<Option<f64>>().filter(|_| all);
+    let terahashes = miner.hashrate.m10.hps / 1e12;
+    let efficiency = miner.power_w.map(|watts| watts / terahashes);
+    miner.efficiency_j_th = efficiency.filter(|joules| joules.is_finite());
 }
 
 /// What the station of a board adds to its status.

@@ -15,8 +15,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
+use crate::api::logs;
 use crate::state::Snapshot;
 use crate::stop::{Stop, Stopper};
 use crate::view;
@@ -45,26 +48,41 @@ pub fn start_logging(to: LogTo<'_>, default: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&text).with_context(|| {
         format!("{LOG_VARIABLE}={text} is not a log filter; write a level such as `debug`, or `stratum=trace,info`")
     })?;
+    // What people can watch from elsewhere, unless the environment says otherwise.
+    let watched = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_owned());
+    let watched = logs::ring()
+        .clone()
+        .with_filter(EnvFilter::try_new(&watched)?)
+        .boxed();
     // A log that nobody can take any more must not hold up or end the miner.
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .log_internal_errors(false);
-    match to {
-        LogTo::Stderr => builder
+    let lines = match to {
+        LogTo::Stderr => lines
             .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
             .with_writer(std::io::stderr)
-            .init(),
+            .with_filter(filter)
+            .boxed(),
         LogTo::File(path) => {
             let file = std::fs::OpenOptions::new()
                 .create(true)
                 .append(true)
                 .open(path)
                 .with_context(|| format!("cannot write the log {}", path.display()))?;
-            builder.with_ansi(false).with_writer(Arc::new(file)).init();
+            lines
+                .with_ansi(false)
+                .with_writer(Arc::new(file))
+                .with_filter(filter)
+                .boxed()
         }
-        LogTo::Nowhere => {}
-    }
+        LogTo::Nowhere => {
+            tracing_subscriber::registry().with(watched).init();
+            return Ok(());
+        }
+    };
+    let all = vec![lines, watched];
+    tracing_subscriber::registry().with(all).init();
     Ok(())
 }
 
@@ -134,15 +152,17 @@ pub enum Show {
 /// Shows the miner until it stops; a user who quits the view stops it.
 pub async fn show(
     how: Show,
-    state: watch::Receiver<Arc<Snapshot>>,
+    feed: impl Into<view::Feed>,
     stopper: &Stopper,
     stop: &Stop,
 ) -> anyhow::Result<()> {
+    let feed = feed.into();
+    let state = feed.state.clone();
     let mut stopped = stop.clone();
     let stopped = async move { stopped.stopped().await };
     match how {
         Show::View => {
-            let result = view::run(state, stopped).await;
+            let result = view::run(feed, stopped).await;
             stopper.stop();
             result.context("the live view failed")?;
         }

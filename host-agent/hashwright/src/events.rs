@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use rpc::event::Entry;
 use station::{Notice, Severity};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::commands::unix_time;
@@ -29,6 +30,7 @@ impl List {
         let much = self.entries.iter().filter(|entry| info(entry)).count() > KEPT_INFO;
         let oldest = self.entries.iter().position(|entry| !much || info(entry));
         self.entries.remove(oldest.unwrap_or(0));
+        self.touched.remove(oldest.unwrap_or(0));
     }
 }
 
@@ -37,11 +39,15 @@ impl List {
 pub struct EventLog {
     list: Arc<Mutex<List>>,
     clock: Clock,
+    /// Counts what was noted, repetitions included.
+    revision: Arc<watch::Sender<u64>>,
 }
 
 #[derive(Debug, Default)]
 struct List {
     entries: VecDeque<Entry>,
+    /// The revision at which each entry last happened.
+    touched: VecDeque<u64>,
     last: u64,
 }
 
@@ -52,6 +58,7 @@ impl EventLog {
         Self {
             list: Arc::default(),
             clock,
+            revision: Arc::new(watch::channel(0).0),
         }
     }
 
@@ -66,15 +73,22 @@ impl EventLog {
         } else {
             TURNS
         };
-        let newest_first = list.entries.iter_mut().rev();
+        let revision = *self.revision.borrow() + 1;
+        let List {
+            entries, touched, ..
+        } = &mut *list;
+        let newest_first = entries.iter_mut().zip(touched).rev();
         let mut own = newest_first
-            .filter(|entry| entry.boards == boards)
+            .filter(|(entry, _)| entry.boards == boards)
             .take(turns);
         let again =
             |entry: &Entry| entry.notice == notice && (turns == 1 || at_s - entry.last_s < TURN_S);
-        if let Some(entry) = own.find(|entry| again(entry)) {
+        if let Some((entry, touched)) = own.find(|(entry, _)| again(entry)) {
             entry.count += 1;
             entry.last_s = at_s;
+            *touched = revision;
+            drop(list);
+            self.revision.send_replace(revision);
             return;
         }
         list.last += 1;
@@ -89,9 +103,28 @@ impl EventLog {
         };
         log(&entry);
         list.entries.push_back(entry);
+        list.touched.push_back(revision);
         if list.entries.len() > KEPT {
             list.make_room();
         }
+        drop(list);
+        self.revision.send_replace(revision);
+    }
+
+    /// Follows the revision of the list, which rises with everything that is noted, also with what an entry
+    /// has already.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    /// Entries that are new since that revision or have happened again, oldest first.
+    #[must_use]
+    pub fn touched_since(&self, revision: u64) -> Vec<Entry> {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = list.entries.iter().zip(&list.touched);
+        let fresh = all.filter(|(_, touched)| **touched > revision);
+        fresh.map(|(entry, _)| entry.clone()).collect()
     }
 
     /// Entries after the one with this number, oldest first, the newest `most` of them.

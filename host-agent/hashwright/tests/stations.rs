@@ -11,9 +11,11 @@ use hashwright::clock::Clock;
 use hashwright::config::{self, Control};
 use hashwright::port::serve::{BoardLine, Endpoint, serve_board};
 use hashwright::port::{SharedBoard, Uart};
+use hashwright::settings::{Actor, Wish};
 use hashwright::simulate;
 use hashwright::state::Snapshot;
 use hashwright::stop;
+use rpc::settings::{Changed, ClearFault, CoolingMode, CoolingSet, WriteOptions};
 use station::Mode;
 use support::{Lab, easy_pool, lively};
 
@@ -45,6 +47,18 @@ fn mining(state: &Snapshot) -> bool {
 fn codes(lab: &Lab) -> Vec<String> {
     let entries = lab.agent.events.after(0, usize::MAX);
     entries.into_iter().map(|entry| entry.notice.code).collect()
+}
+
+async fn ask(lab: &Lab, wish: Wish) -> Result<Changed, rpc::Error> {
+    let settings = &lab.agent.settings;
+    settings
+        .ask(&Actor::agent(), wish, WriteOptions::default())
+        .await
+}
+
+async fn clear(lab: &Lab, board: usize, code: &str) -> Result<Changed, rpc::Error> {
+    let code = code.to_owned();
+    ask(lab, Wish::ClearFault(ClearFault { board, code })).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,12 +149,9 @@ async fn a_person_clears_a_latched_fault_by_its_code_and_only_so() {
     board.heal(stuck);
     lab.run_for(30 * MINUTE).await;
     assert!(!board.truth().core_on, "it does not come back by itself");
-    let controls = &lab.agent.controls;
-    let wrong = controls.clear_fault(0, "over-power".to_owned()).await;
-    assert!(wrong.is_err());
-    let nowhere = controls.clear_fault(7, fault.code.clone()).await;
-    assert!(nowhere.is_err());
-    controls.clear_fault(0, fault.code).await.expect("cleared");
+    assert!(clear(&lab, 0, "over-power").await.is_err());
+    assert!(clear(&lab, 7, &fault.code).await.is_err());
+    clear(&lab, 0, &fault.code).await.expect("cleared");
     lab.run_until(10 * MINUTE, mining).await;
     let codes = codes(&lab);
     for code in ["command", "command-refused"] {
@@ -185,8 +196,7 @@ async fn a_latched_fault_outlives_the_agent_until_a_person_clears_it() {
         .fault
         .clone()
         .expect("a fault");
-    let cleared = lab.agent.controls.clear_fault(0, fault.code).await;
-    cleared.expect("cleared");
+    clear(&lab, 0, &fault.code).await.expect("cleared");
     lab.run_until(10 * MINUTE, mining).await;
     lab.stop().await;
 
@@ -225,23 +235,21 @@ async fn cooling_can_be_changed_while_it_mines() {
     let lab = Lab::start(vec![whole("bitaxe-gamma")], easy_pool());
     lab.run_until(3 * MINUTE, mining).await;
     let manual = Mode::Manual { percent: 73 };
-    lab.agent
-        .controls
-        .set_cooling(None, manual)
-        .await
-        .expect("set");
+    let wish = CoolingSet {
+        mode: Some(CoolingMode::Manual),
+        percent: Some(73),
+        ..CoolingSet::default()
+    };
+    ask(&lab, Wish::Cooling(wish)).await.expect("set");
     lab.run_until(MINUTE, |state| {
         state.stations[0].status.cooling.mode == manual && state.boards[0].fan_percent == Some(73)
     })
     .await;
-    let immersion = Mode::Immersion { confirmed: false };
-    assert!(
-        lab.agent
-            .controls
-            .set_cooling(None, immersion)
-            .await
-            .is_err()
-    );
+    let immersion = CoolingSet {
+        mode: Some(CoolingMode::Immersion),
+        ..CoolingSet::default()
+    };
+    assert!(ask(&lab, Wish::Cooling(immersion)).await.is_err());
     lab.stop().await;
 }
 

@@ -161,6 +161,15 @@ pub const MEANINGS: &[Meaning] = &[
     ),
 ];
 
+/// What any call can come to.
+pub const GENERAL: &[i32] = &[
+    INVALID_PARAMS,
+    INTERNAL,
+    NEEDS_ROLE,
+    TOO_MANY_REQUESTS,
+    REPLY_TOO_LONG,
+];
+
 impl Error {
     /// An error with the usual message of its code.
     #[must_use]

@@ -4,10 +4,12 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod docs;
 pub mod error;
 pub mod event;
 pub mod history;
 pub mod method;
+pub mod openrpc;
 pub mod patch;
 pub mod query;
 pub mod role;

@@ -37,9 +37,9 @@ pub trait Method {
     /// Codes of the errors that it has besides those that any call can have.
     const ERRORS: &'static [i32];
     /// What goes in.
-    type Params: Serialize + DeserializeOwned + JsonSchema;
+    type Params: Serialize + DeserializeOwned + JsonSchema + 'static;
     /// What comes out.
-    type Reply: Serialize + DeserializeOwned + JsonSchema;
+    type Reply: Serialize + DeserializeOwned + JsonSchema + 'static;
 }
 
 /// A method that starts notifications; its reply is the id of the subscription.

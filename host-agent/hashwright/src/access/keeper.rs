@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use access::audit::{Line, Strangers};
+use access::audit::{Line, Refused};
 use access::{
     Book, BookError, Code, Gate, Identity, Limits, Moment, Origin, Peer, Policy, Record, Refusal,
     Role, Token,
@@ -107,7 +107,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     gate: Gate,
-    strangers: Strangers,
+    strangers: Refused,
+    refused: Refused,
     stamp: Option<Stamp>,
     /// Last uses that are not in the file yet.
     unsaved: bool,
@@ -158,9 +159,6 @@ impl Keeper {
         }
         let folder = usable.is_ok().then(|| store.folder().to_owned());
         let acceptor = Acceptor::new(api, &agent.name, folder)?;
-        for note in &notes {
-            warn!("{note}");
-        }
         let keeper = Self::new(
             agent.name.clone(),
             api.clone(),
@@ -215,7 +213,8 @@ impl Keeper {
             acceptor,
             state: Mutex::new(State {
                 gate: Gate::new(policy, Book::default()),
-                strangers: Strangers::default(),
+                strangers: Refused::of_strangers(),
+                refused: Refused::of_tokens(),
                 stamp,
                 unsaved: false,
                 owner: None,
@@ -504,7 +503,7 @@ impl Keeper {
     ) {
         let mut line = self.line(&identity.name, identity.role, via, peer, method);
         line.params = params;
-        let stranger = identity.origin == Origin::Nobody && outcome.is_err();
+        let stranger = matches!(identity.origin, Origin::Nobody | Origin::Local);
         self.keep(line, outcome, stranger);
     }
 
@@ -758,22 +757,24 @@ impl Keeper {
         }
     }
 
-    /// Keeps a record; of strangers not too many.
+    /// Keeps a record; of what was refused not too many.
     fn keep<E: std::fmt::Display>(&self, mut line: Line, outcome: Result<(), E>, stranger: bool) {
         line.outcome = match outcome {
             Ok(()) => "ok".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        if stranger {
-            let now = self.0.clock.now();
-            match self.state().strangers.admit(now) {
-                None => return,
-                Some(0) => {}
-                Some(left_out) => {
-                    line.outcome = format!("{} ({left_out} more like it)", line.outcome);
+            Err(error) => {
+                let now = self.0.clock.now();
+                let mut state = self.state();
+                let budget = match stranger {
+                    true => &mut state.strangers,
+                    false => &mut state.refused,
+                };
+                match budget.admit(now) {
+                    None => return,
+                    Some(0) => error.to_string(),
+                    Some(left_out) => format!("{error} ({left_out} more were refused before)"),
                 }
             }
-        }
+        };
         self.trail().add(line);
     }
 
@@ -802,7 +803,9 @@ impl Audit for Keeper {
         let peer = actor.peer.map(Peer::new);
         let mut line = self.line(&actor.name, Some(actor.role), actor.via, peer, method);
         line.params = params.clone();
-        self.keep(line, outcome, false);
+        // Some ways know people by their address alone.
+        let stranger = outcome.is_err_and(|error| error.code == rpc::error::NEEDS_ROLE);
+        self.keep(line, outcome, stranger);
     }
 }
 

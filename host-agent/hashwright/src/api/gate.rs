@@ -1,11 +1,11 @@
-//! Which HTTP requests get as far as JSON-RPC. A loopback port is open to every web page in a
-//! browser on this machine: a page can post to it, and with DNS rebinding read the replies. So the
-//! `Host` must be this machine by name or address, and an `Origin`, if any, a page from it.
+//! Which HTTP requests get any answer. A port on a machine or in a network is open to every web page in a
+//! browser there: a page can post to it, and with DNS rebinding read the replies. So the `Host` must be a
+//! name that is ours or an address, which nobody can rebind, and an `Origin`, if any, this very page.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hyper::header::{HOST, HeaderValue, ORIGIN};
-use jsonrpsee::server::HttpRequest;
+use hyper::Request;
+use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 
 /// The path of the JSON-RPC endpoint.
 pub const RPC_PATH: &str = "/rpc";
@@ -13,33 +13,58 @@ pub const RPC_PATH: &str = "/rpc";
 /// Longest piece of a refused header that is repeated in the answer, characters.
 const SHOWN: usize = 80;
 
+/// Names by which the agent answers, and web pages that may use it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Host names besides `localhost` and addresses, in lower case.
+    hosts: Vec<String>,
+    /// Origins besides the agent's own page, e.g. `https://farm.example`.
+    origins: Vec<String>,
+}
+
+impl Names {
+    /// The agent's own name, with and without `.local`, the names `hosts`, and pages from `origins`.
+    #[must_use]
+    pub fn new(name: &str, hosts: &[String], origins: &[String]) -> Self {
+        let own = name.to_ascii_lowercase();
+        let own = [format!("{own}.local"), own];
+        let hosts = hosts.iter().map(|host| host.to_ascii_lowercase());
+        let origins = origins
+            .iter()
+            .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
+        Self {
+            hosts: own.into_iter().chain(hosts).collect(),
+            origins: origins.collect(),
+        }
+    }
+}
+
 /// Why a request was turned away; the text goes to the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No `Host`, or more than one.
     #[error("the request must have one Host header")]
     NoHost,
-    /// The `Host` or the target is not this machine.
+    /// The `Host` or the target is not a name of this agent.
     #[error(
-        "host `{0}` refused: this API answers only to localhost, 127.0.0.1 and [::1]. \
-         Use http://127.0.0.1:4029/rpc, from another machine through an SSH tunnel"
+        "host `{0}` refused: this agent answers to its addresses, to localhost, and to the names in its \
+         config. Use its address, or add the name to `[api] hosts`"
     )]
     ForeignHost(String),
     /// The request comes from a web page of another site.
-    #[error("origin `{0}` refused: only pages from this machine may use this API")]
+    #[error(
+        "origin `{0}` refused: only the agent's own page may use it from a browser, and those in `[api] origins`"
+    )]
     ForeignOrigin(String),
-    /// Nothing is served at the path.
-    #[error("nothing here; JSON-RPC is at {RPC_PATH}")]
-    NotFound,
 }
 
 impl Refusal {
     /// The HTTP status to answer with.
+    #[must_use]
     pub fn status(&self) -> u16 {
         match self {
             Self::NoHost => 400,
             Self::ForeignHost(_) | Self::ForeignOrigin(_) => 403,
-            Self::NotFound => 404,
         }
     }
 }
@@ -48,64 +73,90 @@ impl Refusal {
 ///
 /// # Errors
 ///
-/// The first reason to refuse it. Its method and content type are JSON-RPC's to check: that takes
-/// POST with `application/json`, which a page cannot send across origins without asking first.
-pub fn check<B>(request: &HttpRequest<B>) -> Result<(), Refusal> {
+/// The first reason to refuse it.
+pub fn check<B>(request: &Request<B>, names: &Names) -> Result<(), Refusal> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Refusal::NoHost);
     };
-    if !host.to_str().is_ok_and(is_loopback_authority) {
-        return Err(Refusal::ForeignHost(shown(host)));
-    }
+    let foreign = || Refusal::ForeignHost(shown(host));
+    let authority = host.to_str().map_err(|_| foreign())?;
+    let here = Authority::parse(authority).filter(|host| host.is_ours(names));
+    let here = here.ok_or_else(foreign)?;
     if let Some(target) = request.uri().authority()
-        && !is_loopback_authority(target.as_str())
+        && !Authority::parse(target.as_str()).is_some_and(|target| target.is_ours(names))
     {
-        return Err(Refusal::ForeignHost(
-            target.as_str().chars().take(SHOWN).collect(),
-        ));
+        let shown = target.as_str().chars().take(SHOWN).collect();
+        return Err(Refusal::ForeignHost(shown));
     }
     for origin in request.headers().get_all(ORIGIN) {
-        if !origin.to_str().is_ok_and(is_loopback_origin) {
+        let good = origin.to_str().is_ok_and(|origin| {
+            is_own_origin(origin, &here) || names.origins.contains(&origin.to_ascii_lowercase())
+        });
+        if !good {
             return Err(Refusal::ForeignOrigin(shown(origin)));
         }
-    }
-    if request.uri().path() != RPC_PATH {
-        return Err(Refusal::NotFound);
     }
     Ok(())
 }
 
-/// Whether `host[:port]` names this machine: `localhost`, 127.0.0.0/8 or `[::1]`, any port.
-///
-/// Other names are refused even if they resolve to loopback now: that is what rebinding does.
-fn is_loopback_authority(authority: &str) -> bool {
-    let (is_loopback, rest) = if let Some(rest) = authority.strip_prefix('[') {
-        let Some((host, rest)) = rest.split_once(']') else {
-            return false;
-        };
-        (
-            host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
-            rest,
-        )
-    } else {
-        let end = authority.find(':').unwrap_or(authority.len());
-        let (host, rest) = authority.split_at(end);
-        let by_address = host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
-        (by_address || host.eq_ignore_ascii_case("localhost"), rest)
-    };
-    let port_is_good = match rest.strip_prefix(':') {
-        Some(port) => port.parse::<u16>().is_ok(),
-        None => rest.is_empty(),
-    };
-    is_loopback && port_is_good
+/// Whether a request says that a proxy has passed it on.
+#[must_use]
+pub fn is_proxied(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
 }
 
-fn is_loopback_origin(origin: &str) -> bool {
-    ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| origin.strip_prefix(scheme))
-        .is_some_and(is_loopback_authority)
+/// `host[:port]`.
+struct Authority {
+    /// In lower case; an IPv6 address without brackets.
+    host: String,
+    address: Option<IpAddr>,
+    port: Option<u16>,
+}
+
+impl Authority {
+    fn parse(text: &str) -> Option<Self> {
+        let (host, rest, address) = if let Some(rest) = text.strip_prefix('[') {
+            let (host, rest) = rest.split_once(']')?;
+            (host, rest, Some(IpAddr::V6(host.parse::<Ipv6Addr>().ok()?)))
+        } else {
+            let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let address = host.parse::<Ipv4Addr>().ok();
+            (host, rest, address.map(IpAddr::V4))
+        };
+        let port = match rest.strip_prefix(':') {
+            Some(port) => Some(port.parse().ok()?),
+            None if rest.is_empty() => None,
+            None => return None,
+        };
+        Some(Self {
+            host: host.to_ascii_lowercase(),
+            address,
+            port,
+        })
+    }
+
+    /// Other names are refused even if they resolve to us now: that is what rebinding does.
+    fn is_ours(&self, names: &Names) -> bool {
+        self.address
+            .is_some_and(|address| !address.is_unspecified())
+            || self.host == "localhost"
+            || names.hosts.contains(&self.host)
+    }
+}
+
+/// Whether an origin is the page of this very host and port.
+fn is_own_origin(origin: &str, here: &Authority) -> bool {
+    let (authority, usual) = match origin.split_once("://") {
+        Some(("http", authority)) => (authority, 80),
+        Some(("https", authority)) => (authority, 443),
+        _ => return false,
+    };
+    Authority::parse(authority).is_some_and(|origin| {
+        origin.host == here.host && origin.port.unwrap_or(usual) == here.port.unwrap_or(usual)
+    })
 }
 
 fn shown(value: &HeaderValue) -> String {
@@ -119,18 +170,26 @@ fn shown(value: &HeaderValue) -> String {
 mod tests {
     use super::*;
 
+    fn ours(host: &str) -> bool {
+        let names = Names::new("Rack-3", &["miner.example".to_owned()], &[]);
+        Authority::parse(host).is_some_and(|host| host.is_ours(&names))
+    }
+
     #[test]
-    fn this_machine_is_known_by_name_and_address() {
+    fn the_agent_is_known_by_its_names_and_by_any_address() {
         for host in [
             "localhost",
             "LocalHost:4029",
             "127.0.0.1",
-            "127.0.0.1:1",
             "127.1.2.3:4029",
+            "10.0.0.5:4029",
             "[::1]",
-            "[::1]:65535",
+            "[2001:db8::1]:65535",
+            "rack-3",
+            "RACK-3.local:4029",
+            "miner.example",
         ] {
-            assert!(is_loopback_authority(host), "{host}");
+            assert!(ours(host), "{host}");
         }
     }
 
@@ -142,12 +201,13 @@ mod tests {
             "evil.example",
             "localhost.evil.example",
             "127.0.0.1.evil.example",
-            "evil.example:4029",
-            "10.0.0.5:4029",
+            "rack-3.evil.example",
+            "rack-3.local.",
             "0.0.0.0:4029",
             "[::]:4029",
             "[::1",
             "[::1]4029",
+            "[rack-3]",
             "::1",
             "localhost:",
             "localhost:99999",
@@ -155,28 +215,29 @@ mod tests {
             "localhost@evil.example",
             "user@localhost",
         ] {
-            assert!(!is_loopback_authority(host), "{host}");
+            assert!(!ours(host), "{host}");
         }
     }
 
     #[test]
-    fn origins_need_a_web_scheme_and_this_machine() {
-        for origin in [
-            "http://localhost:3000",
-            "https://127.0.0.1",
-            "http://[::1]:4029",
-        ] {
-            assert!(is_loopback_origin(origin), "{origin}");
-        }
+    fn only_the_agents_own_page_is_its_origin() {
+        let own = |origin, host| is_own_origin(origin, &Authority::parse(host).unwrap());
+        assert!(own("http://localhost:4029", "localhost:4029"));
+        assert!(own("https://miner.example", "miner.example"));
+        assert!(own("https://miner.example:443", "MINER.example"));
+        assert!(own("http://[::1]:4029", "[::1]:4029"));
         for origin in [
             "null",
             "",
-            "localhost",
+            "localhost:4029",
             "file://",
-            "http://evil.example",
-            "ftp://localhost",
+            "http://localhost",
+            "http://localhost:3000",
+            "http://127.0.0.1:4029",
+            "http://evil.example:4029",
+            "ftp://localhost:4029",
         ] {
-            assert!(!is_loopback_origin(origin), "{origin}");
+            assert!(!own(origin, "localhost:4029"), "{origin}");
         }
     }
 }

@@ -1,87 +1,63 @@
-//! The JSON-RPC methods: views of the newest [`Snapshot`] and a subscription to all of it, and the few
-//! wishes that people may send to stations.
-//! Parameters are checked strictly, so that a misspelt one is an error and not ignored.
+//! What each method does: views of the newest [`Snapshot`], and wishes on their way to those who can fulfil
+//! them. Which methods there are, and who may call them, stands in [`rpc::method::TABLE`].
 
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonrpsee::core::RegisterMethodError;
-use jsonrpsee::core::server::PendingSubscriptionSink;
-use jsonrpsee::types::{ErrorObjectOwned, Params};
-use jsonrpsee::{Methods, RpcModule};
+use rpc::method::{self, Descriptor};
+use rpc::settings::{Changed, CoolingSet, PathFilter};
+use rpc::{Error, Method, Write, query};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use station::Mode;
-use station::status::{CoolingStatus, FanStatus};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use super::door::{Door, Who};
+use super::telemetry::Hub;
 use crate::clock::Clock;
-use crate::control::command::{Controls, Denied};
 use crate::events::EventLog;
-use crate::settings::Settings;
+use crate::record::History;
+use crate::settings::{Settings, Wish};
+use crate::shares::ShareLog;
 use crate::state::Snapshot;
 
-/// [`crate::state::SystemInfo`]; no parameters.
-pub const SYSTEM_INFO: &str = "system.info";
-/// [`crate::state::MinerStatus`]; no parameters.
-pub const MINER_STATUS: &str = "miner.status";
-/// All [`crate::state::BoardStatus`]; no parameters.
-pub const BOARD_LIST: &str = "board.list";
-/// All [`crate::state::ChipStatus`], or those of one board: `{"board": 0}` or `[0]`.
-pub const CHIP_LIST: &str = "chip.list";
-/// All [`crate::state::StationStatus`]; no parameters.
-pub const STATION_LIST: &str = "station.list";
-/// How boards are cooled: a [`Cooling`] for each station; no parameters.
-pub const COOLING_GET: &str = "cooling.get";
-/// Changes how fans are run: `{"board": 0, "mode": "manual", "percent": 70}`; see [`CoolingSet`].
-pub const COOLING_SET: &str = "cooling.set";
-/// A person clears the latched fault of a board by repeating its code:
-/// `{"board": 0, "code": "fan-stalled"}`.
-pub const CLEAR_FAULT: &str = "board.clear_fault";
-/// [`crate::events::Entry`] after a number, the newest ones: `{"after": 0, "limit": 100, "board": 0}`.
-pub const EVENT_LIST: &str = "event.list";
-/// All [`crate::state::PoolStatus`]; no parameters.
-pub const POOL_LIST: &str = "pool.list";
-/// Starts sending the whole [`Snapshot`]; WebSocket only: `{"interval_ms": 1000}` or `[1000]`.
-pub const TELEMETRY_SUBSCRIBE: &str = "telemetry.subscribe";
-/// Ends a subscription, by its id: `[id]`.
-pub const TELEMETRY_UNSUBSCRIBE: &str = "telemetry.unsubscribe";
-/// The notification that carries a [`Snapshot`] to subscribers.
-pub const TELEMETRY: &str = "telemetry";
-
-/// Shortest time between two telemetry messages of a subscription, milliseconds; also the default.
-pub const MIN_INTERVAL_MS: u64 = 1_000;
-/// Longest time between two telemetry messages of a subscription, milliseconds.
-pub const MAX_INTERVAL_MS: u64 = 60_000;
+pub use rpc::query::Cooling;
 
 /// Longest time until a change shows in the state.
 const SHOWN: Duration = Duration::from_secs(1);
 
-/// JSON-RPC's code for wrong parameters.
-const INVALID_PARAMS: i32 = -32602;
-
-/// Our code for a call that only a WebSocket can carry; from the range that JSON-RPC leaves to
-/// servers.
-pub const NEEDS_WEBSOCKET: i32 = -32020;
-
-/// Our code for a wish that a station refused, or that no station can fulfil.
-pub const DENIED: i32 = -32021;
-
-/// Entries that [`EVENT_LIST`] gives at most, unless asked for fewer.
+/// Entries that `event.list` gives at most, unless asked for fewer.
 pub const EVENT_LIMIT: usize = 200;
 
+/// What is told at `/metrics`: the state, the query of the URL and the `Accept` header go in, content type and
+/// text come out.
+pub type Metrics = Arc<dyn Fn(&Snapshot, &str, Option<&str>) -> (String, String) + Send + Sync>;
+
 /// What the API shows, and whom it asks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Faces {
     /// The state tree.
     pub state: watch::Receiver<Arc<Snapshot>>,
     /// What happened and why.
     pub events: EventLog,
-    /// The way to the stations.
-    pub controls: Controls,
+    /// Shares and what became of them.
+    pub shares: ShareLog,
     /// The way of every change.
     pub settings: Settings,
+    /// What was.
+    pub history: History,
+    /// What is told at `/metrics`; nothing is there without it.
+    pub metrics: Option<Metrics>,
+}
+
+impl fmt::Debug for Faces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faces").finish_non_exhaustive()
+    }
 }
 
 impl From<watch::Receiver<Arc<Snapshot>>> for Faces {
@@ -90,195 +66,322 @@ impl From<watch::Receiver<Arc<Snapshot>>> for Faces {
         let events = EventLog::new(Clock::start());
         Self {
             state,
-            controls: Controls::new(Vec::new(), events.clone()),
             settings: Settings::detached(),
             events,
+            shares: ShareLog::default(),
+            history: History::default(),
+            metrics: None,
         }
     }
 }
 
-/// How the boards of a station are cooled.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Cooling {
-    /// Boards of the station, by position in the config.
-    pub boards: Vec<usize>,
-    /// Fan control and throttle.
-    pub cooling: CoolingStatus,
-    /// The fans.
-    pub fans: Vec<FanStatus>,
-    /// Lowest duty that the guard allows now, percent.
-    pub fan_floor_percent: u8,
+/// What a call comes to.
+type Outcome = Result<Box<RawValue>, Error>;
+type Now = Box<dyn Fn(&Faces, Option<&RawValue>) -> Outcome + Send + Sync>;
+type Pending = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type Later = Box<dyn Fn(Arc<Server>, Who, Option<Box<RawValue>>) -> Pending + Send + Sync>;
+
+/// What carries a method out.
+pub(super) enum Handler {
+    /// A view of what there is.
+    Now(Now),
+    /// Something that takes its time, or depends on who calls.
+    Later(Later),
+    /// It changes the connection that it comes over.
+    Session,
 }
 
-/// Parameters of [`COOLING_SET`]. At least one of `mode` and `target_c`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CoolingSet {
-    /// A board, whose station is meant; without it all stations.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub board: Option<usize>,
-    /// `auto`, `manual` or `immersion`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
-    /// Duty for `manual`, 0 to 100 %.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub percent: Option<u8>,
-    /// For `immersion`: a person has made sure that the boards are in liquid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confirm_immersion: Option<bool>,
-    /// Temperature to hold in `auto`, °C.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target_c: Option<f64>,
+/// All that serves calls.
+pub(super) struct Server {
+    /// What is shown.
+    pub(super) faces: Faces,
+    /// Who may see it.
+    pub(super) door: Door,
+    /// The state for subscribers.
+    pub(super) hub: Hub,
+    handlers: HashMap<&'static str, (&'static Descriptor, Handler)>,
 }
 
-/// What a connection can carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// Calls and their replies.
-    Http,
-    /// Notifications as well.
-    WebSocket,
-}
-
-/// All methods; on HTTP the subscription only tells where it is to be had.
-pub fn methods(faces: impl Into<Faces>, transport: Transport) -> Methods {
-    let mut module = RpcModule::new(faces.into());
-    let registered = register_calls(&mut module)
-        .and_then(|()| register_control(&mut module))
-        .and_then(|()| match transport {
-            Transport::Http => register_needs_websocket(&mut module),
-            Transport::WebSocket => register_telemetry(&mut module),
-        });
-    // A name registered twice is the only possible error; the test of the names finds it.
-    if let Err(error) = registered {
-        tracing::error!(%error, "an API method is missing");
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
     }
-    module.into()
 }
 
-fn register_calls(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodError> {
-    module.register_method(SYSTEM_INFO, |params, state, _| {
-        no_params(&params).map(|()| newest(state).system.clone())
-    })?;
-    module.register_method(MINER_STATUS, |params, state, _| {
-        no_params(&params).map(|()| newest(state).miner.clone())
-    })?;
-    module.register_method(BOARD_LIST, |params, state, _| {
-        no_params(&params).map(|()| newest(state).boards.clone())
-    })?;
-    module.register_method(POOL_LIST, |params, state, _| {
-        no_params(&params).map(|()| newest(state).pools.clone())
-    })?;
-    module.register_method(CHIP_LIST, |params, state, _| {
-        let ChipListParams { board } = parse(&params)?;
-        let snapshot = newest(state);
-        if let Some(board) = board
-            && !snapshot.boards.iter().any(|b| b.index == board)
-        {
-            let indices: Vec<_> = snapshot.boards.iter().map(|b| b.index).collect();
-            return Err(invalid(format!(
-                "no board {board}; the boards are {indices:?}"
-            )));
-        }
-        let wanted = |chip: &usize| board.is_none_or(|board| board == *chip);
-        Ok(snapshot
-            .chips
-            .iter()
-            .filter(|chip| wanted(&chip.board))
-            .cloned()
-            .collect::<Vec<_>>())
-    })?;
-    Ok(())
-}
-
-fn register_control(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodError> {
-    module.register_method(STATION_LIST, |params, faces, _| {
-        no_params(&params).map(|()| newest(faces).stations.clone())
-    })?;
-    module.register_method(COOLING_GET, |params, faces, _| {
-        no_params(&params)?;
-        let stations = &newest(faces).stations;
-        let cooling = stations.iter().map(|station| Cooling {
-            boards: station.boards.clone(),
-            cooling: station.status.cooling.clone(),
-            fans: station.status.fans.clone(),
-            fan_floor_percent: station.status.guard.fan_floor_percent,
-        });
-        Ok::<_, ErrorObjectOwned>(cooling.collect::<Vec<_>>())
-    })?;
-    module.register_method(EVENT_LIST, |params, faces, _| {
-        let EventListParams {
-            after,
-            limit,
-            board,
-        } = parse(&params)?;
-        let mut entries = faces.events.after(after.unwrap_or(0), usize::MAX);
-        if let Some(board) = board {
-            entries.retain(|entry| entry.boards.contains(&board));
-        }
-        let surplus = entries
-            .len()
-            .saturating_sub(limit.map_or(EVENT_LIMIT, |limit| limit.min(EVENT_LIMIT)));
-        entries.drain(..surplus);
-        Ok::<_, ErrorObjectOwned>(entries)
-    })?;
-    module.register_async_method(COOLING_SET, async |params, faces, _| {
-        let wish: CoolingSet = parse(&params)?;
-        let mode = wish.mode()?;
-        if mode.is_none() && wish.target_c.is_none() {
-            return Err(invalid("nothing to set: give mode or target_c".to_owned()));
-        }
-        if let Some(mode) = mode {
-            let outcome = faces.controls.set_cooling(wish.board, mode).await;
-            outcome.map_err(|error| denied(&error))?;
-        }
-        if let Some(celsius) = wish.target_c {
-            let outcome = faces.controls.set_target(wish.board, celsius).await;
-            outcome.map_err(|error| denied(&error))?;
-        }
-        shown(&faces).await;
-        Ok(true)
-    })?;
-    module.register_async_method(CLEAR_FAULT, async |params, faces, _| {
-        let ClearFaultParams {
-            board: Some(board),
-            code: Some(code),
-        } = parse(&params)?
-        else {
-            return Err(invalid(
-                "both board and code are needed; the code is that of the latched fault".to_owned(),
-            ));
+impl Server {
+    pub(super) fn new(faces: Faces, door: Door) -> Self {
+        let mut server = Self {
+            hub: Hub::new(faces.state.clone()),
+            faces,
+            door,
+            handlers: HashMap::new(),
         };
-        let outcome = faces.controls.clear_fault(board, code).await;
-        outcome.map_err(|error| denied(&error))?;
-        shown(&faces).await;
-        Ok(true)
-    })?;
-    Ok(())
+        server.register_views();
+        server.register_settings();
+        server.register_access();
+        for method in method::TABLE {
+            let subscribes = method.kind == rpc::Kind::Subscribe;
+            if subscribes || method.name == method::AuthLogin::NAME {
+                server
+                    .handlers
+                    .insert(method.name, (method, Handler::Session));
+            }
+        }
+        server
+    }
+
+    /// A method and what carries it out.
+    pub(super) fn find(&self, name: &str) -> Option<(&'static Descriptor, &Handler)> {
+        self.handlers
+            .get(name)
+            .map(|(method, handler)| (*method, handler))
+    }
+
+    fn register_views(&mut self) {
+        self.view::<method::SystemInfo>(|state| &state.system);
+        self.view::<method::GetMinerStatus>(|state| &state.miner);
+        self.view::<method::BoardList>(|state| &state.boards);
+        self.view::<method::StationList>(|state| &state.stations);
+        self.view::<method::PoolList>(|state| &state.pools);
+        self.now::<method::ChipList>(chips);
+        self.now::<method::CoolingGet>(|faces, _| Ok(cooling(&newest(faces))));
+        self.now::<method::EventList>(|faces, wanted| Ok(events(faces, &wanted)));
+        self.now::<method::FirmwareInfo>(|faces, _| Ok(firmware(&newest(faces))));
+        self.later::<method::HistoryQuery, _>(|server, _, query| async move {
+            server.faces.history.query(&query).await
+        });
+        self.later::<method::HistoryInfo, _>(|server, _, _| async move {
+            Ok(server.faces.history.info().await)
+        });
+        self.now::<method::Discover>(|_, _| Ok(rpc::openrpc::document().clone()));
+    }
+
+    fn register_settings(&mut self) {
+        self.now::<method::ConfigGet>(|faces, wanted| {
+            let mut view = faces.settings.current();
+            view.settings
+                .retain(|setting| below(&setting.path, &wanted));
+            Ok(view)
+        });
+        self.now::<method::ConfigConstraints>(|faces, wanted| {
+            let mut constraints = faces.settings.constraints();
+            constraints.retain(|constraint| below(&constraint.path, &wanted));
+            Ok(constraints)
+        });
+        self.now::<method::ConfigCheck>(|faces, config| Ok(faces.settings.check(&config.text)));
+        self.now::<method::ConfigPending>(|faces, _| Ok(faces.settings.pending()));
+        self.wish::<method::CoolingSet, _>(|wish: CoolingSet| {
+            let mode = wish.wanted_mode()?;
+            if mode.is_none() && wish.target_c.is_none() {
+                return Err(Error::invalid_params(
+                    "nothing to set: give mode or target_c",
+                ));
+            }
+            Ok(Wish::Cooling(wish))
+        });
+        self.wish::<method::BoardClearFault, _>(|wish| Ok(Wish::ClearFault(wish)));
+        self.wish::<method::BoardSet, _>(|wish| Ok(Wish::Board(wish)));
+        self.wish::<method::MinerPause, _>(|_| Ok(Wish::Pause));
+        self.wish::<method::MinerResume, _>(|_| Ok(Wish::Resume));
+        self.wish::<method::SystemRestart, _>(|_| Ok(Wish::Restart));
+        self.wish::<method::PoolAdd, _>(|wish| Ok(Wish::PoolAdd(wish)));
+        self.wish::<method::PoolUpdate, _>(|wish| Ok(Wish::PoolUpdate(wish)));
+        self.wish::<method::PoolRemove, _>(|wish| Ok(Wish::PoolRemove(wish)));
+        self.wish::<method::PoolOrder, _>(|wish| Ok(Wish::PoolOrder(wish)));
+        self.wish::<method::PoolSet, _>(|wish| Ok(Wish::PoolSet(wish)));
+        self.wish::<method::ConfigSet, _>(|wish| Ok(Wish::Set(wish)));
+        self.later::<method::ConfigConfirm, _>(|server, who, wanted| async move {
+            let settings = &server.faces.settings;
+            settings.confirm(&who.actor(), &wanted.id).await
+        });
+        self.later::<method::ConfigRollback, _>(|server, who, wanted| async move {
+            let settings = &server.faces.settings;
+            let changed = settings.rollback(&who.actor(), &wanted.id).await?;
+            shown(&server.faces).await;
+            Ok(changed)
+        });
+    }
+
+    fn register_access(&mut self) {
+        self.later::<method::AuthInfo, _>(|server, who, _| async move {
+            Ok(server.door.info(who.peer))
+        });
+        self.later::<method::AuthWhoAmI, _>(|server, who, _| async move {
+            Ok(server.door.whoami(&who))
+        });
+        self.later::<method::AuthPair, _>(|server, who, pair| async move {
+            server.door.pair(who.peer, &pair).await
+        });
+        self.later::<method::AuthPairingStart, _>(|server, _, wanted| async move {
+            server.door.start_pairing(&wanted)
+        });
+        self.later::<method::AuthList, _>(|server, _, _| async move { server.door.list() });
+        self.later::<method::AuthAdd, _>(|server, _, wanted| async move {
+            server.door.add(&wanted).await
+        });
+        self.later::<method::AuthRevoke, _>(|server, _, wanted| async move {
+            server.door.revoke(&wanted).await
+        });
+        self.later::<method::AuthAudit, _>(|server, _, wanted| async move {
+            server.door.audit_list(&wanted).await
+        });
+    }
+
+    /// A change, which is asked of the settings.
+    fn wish<M, P>(&mut self, wish: fn(P) -> Result<Wish, Error>)
+    where
+        M: Method<Params = Write<P>, Reply = Changed>,
+        P: DeserializeOwned + Send + 'static,
+    {
+        let call = move |server: Arc<Self>, who: Who, params: Option<Box<RawValue>>| {
+            let run = async move {
+                let Write { what, how } = parse::<Write<P>>(params.as_deref())?;
+                let (wish, how) = (wish(what)?, how.checked()?);
+                let changed = server.faces.settings.ask(&who.actor(), wish, how).await?;
+                if !changed.changes.is_empty() && changed.applied {
+                    shown(&server.faces).await;
+                }
+                written(&changed)
+            };
+            Box::pin(run) as Pending
+        };
+        self.add::<M>(Handler::Later(Box::new(call)));
+    }
+
+    /// A method that shows a part of the state as it is.
+    fn view<M: Method<Params = query::NoParams>>(&mut self, part: fn(&Snapshot) -> &M::Reply) {
+        let call = move |faces: &Faces, params: Option<&RawValue>| {
+            parse::<query::NoParams>(params)?;
+            written(part(&faces.state.borrow()))
+        };
+        self.add::<M>(Handler::Now(Box::new(call)));
+    }
+
+    fn now<M: Method>(&mut self, call: fn(&Faces, M::Params) -> Result<M::Reply, Error>) {
+        let call =
+            move |faces: &Faces, params: Option<&RawValue>| written(&call(faces, parse(params)?)?);
+        self.add::<M>(Handler::Now(Box::new(call)));
+    }
+
+    fn later<M, F>(&mut self, call: fn(Arc<Self>, Who, M::Params) -> F)
+    where
+        M: Method,
+        M::Params: Send,
+        F: Future<Output = Result<M::Reply, Error>> + Send + 'static,
+    {
+        let call = move |server: Arc<Self>, who: Who, params: Option<Box<RawValue>>| {
+            // Read at once, so that only what is meant crosses into the future.
+            let params = parse(params.as_deref());
+            let run = params.map(|params| call(server, who, params));
+            Box::pin(async move { written(&run?.await?) }) as Pending
+        };
+        self.add::<M>(Handler::Later(Box::new(call)));
+    }
+
+    fn add<M: Method>(&mut self, handler: Handler) {
+        if let Some(method) = method::find(M::NAME) {
+            self.handlers.insert(M::NAME, (method, handler));
+        }
+    }
 }
 
-impl CoolingSet {
-    fn mode(&self) -> Result<Option<Mode>, ErrorObjectOwned> {
-        let mode = match self.mode.as_deref() {
-            None => None,
-            Some("auto") => Some(Mode::Auto),
-            Some("manual") => {
-                let percent = self.percent.filter(|percent| *percent <= 100);
-                Some(Mode::Manual {
-                    percent: percent
-                        .ok_or_else(|| invalid("manual needs percent, from 0 to 100".to_owned()))?,
-                })
-            }
-            Some("immersion") => Some(Mode::Immersion {
-                confirmed: self.confirm_immersion == Some(true),
-            }),
-            Some(other) => {
-                let known = "auto, manual or immersion";
-                return Err(invalid(format!("mode is {other:?}, but must be {known}")));
-            }
-        };
-        Ok(mode)
+/// Parameters by name or by position; left out, they are an object without fields.
+pub(super) fn parse<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, Error> {
+    let text = match params.map(RawValue::get) {
+        None | Some("null") => "{}",
+        Some(text) if text.starts_with(['{', '[']) => text,
+        Some(_) => {
+            let text = "params must be an object or an array";
+            return Err(Error::invalid_params(text));
+        }
+    };
+    serde_json::from_str(text).map_err(|error| Error::invalid_params(error.to_string()))
+}
+
+/// A reply as JSON.
+pub(super) fn written(reply: &impl Serialize) -> Outcome {
+    serde_json::value::to_raw_value(reply).map_err(|error| Error::internal(error.to_string()))
+}
+
+fn newest(faces: &Faces) -> Arc<Snapshot> {
+    faces.state.borrow().clone()
+}
+
+fn chips(faces: &Faces, wanted: query::ChipList) -> Result<Vec<crate::state::ChipStatus>, Error> {
+    let snapshot = newest(faces);
+    if let Some(board) = wanted.board
+        && !snapshot.boards.iter().any(|b| b.index == board)
+    {
+        let indices: Vec<_> = snapshot.boards.iter().map(|b| b.index).collect();
+        let text = format!("no board {board}; the boards are {indices:?}");
+        return Err(Error::invalid_params(text));
     }
+    let chips = snapshot.chips.iter();
+    let wanted =
+        |chip: &&crate::state::ChipStatus| wanted.board.is_none_or(|board| board == chip.board);
+    Ok(chips.filter(wanted).cloned().collect())
+}
+
+fn cooling(snapshot: &Snapshot) -> Vec<Cooling> {
+    let stations = snapshot.stations.iter();
+    let cooling = stations.map(|station| Cooling {
+        boards: station.boards.clone(),
+        cooling: station.status.cooling.clone(),
+        fans: station.status.fans.clone(),
+        fan_floor_percent: station.status.guard.fan_floor_percent,
+    });
+    cooling.collect()
+}
+
+fn events(faces: &Faces, wanted: &query::EventList) -> Vec<rpc::event::Entry> {
+    let mut entries = faces.events.after(wanted.after.unwrap_or(0), usize::MAX);
+    if let Some(board) = wanted.board {
+        entries.retain(|entry| entry.boards.contains(&board));
+    }
+    let most = wanted
+        .limit
+        .map_or(EVENT_LIMIT, |limit| limit.min(EVENT_LIMIT));
+    entries.drain(..entries.len().saturating_sub(most));
+    entries
+}
+
+fn firmware(snapshot: &Snapshot) -> query::FirmwareInfo {
+    let features = [
+        ("solo", cfg!(feature = "solo")),
+        ("sv2", cfg!(feature = "sv2")),
+        ("tls", cfg!(feature = "tls")),
+        ("mqtt", cfg!(feature = "mqtt")),
+        ("webhook", cfg!(feature = "webhook")),
+        ("mdns", cfg!(feature = "mdns")),
+    ];
+    let boards = snapshot.boards.iter().map(|board| query::BoardFirmware {
+        board: board.index,
+        profile: board.profile.clone(),
+        control: board.control.clone(),
+        guard: board.guard.clone(),
+        serial: serial(snapshot, board.index),
+    });
+    query::FirmwareInfo {
+        version: snapshot.system.version.clone(),
+        target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        features: features
+            .into_iter()
+            .filter(|(_, built)| *built)
+            .map(|(name, _)| name.to_owned())
+            .collect(),
+        debug: cfg!(debug_assertions),
+        boards: boards.collect(),
+    }
+}
+
+/// What a board says its serial number is: stations list their boards in the same order.
+fn serial(snapshot: &Snapshot, board: usize) -> Option<String> {
+    let station = snapshot
+        .stations
+        .iter()
+        .find(|s| s.boards.contains(&board))?;
+    let place = station.boards.iter().position(|index| *index == board)?;
+    station.status.boards.get(place)?.serial.clone()
 }
 
 /// Waits until a wish that was just granted shows in the state, so that whoever looks next sees it.
@@ -292,127 +395,32 @@ async fn shown(faces: &Faces) {
     }
 }
 
-fn denied(error: &Denied) -> ErrorObjectOwned {
-    ErrorObjectOwned::owned(DENIED, "Denied", Some(error.to_string()))
-}
-
-fn register_telemetry(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodError> {
-    module.register_subscription(
-        TELEMETRY_SUBSCRIBE,
-        TELEMETRY,
-        TELEMETRY_UNSUBSCRIBE,
-        |params, pending, faces, _| telemetry(params, pending, faces.state.clone()),
-    )?;
-    Ok(())
-}
-
-fn register_needs_websocket(module: &mut RpcModule<Faces>) -> Result<(), RegisterMethodError> {
-    for name in [TELEMETRY_SUBSCRIBE, TELEMETRY_UNSUBSCRIBE] {
-        module.register_method(name, |_, _, _| -> Result<(), ErrorObjectOwned> {
-            let detail = "a POST cannot carry notifications; open a WebSocket at the same URL";
-            Err(ErrorObjectOwned::owned(
-                NEEDS_WEBSOCKET,
-                "Needs a WebSocket",
-                Some(detail),
-            ))
-        })?;
-    }
-    Ok(())
-}
-
-/// Sends the state at once and then whenever it has changed, one message per interval at most.
-async fn telemetry(
-    params: Params<'static>,
-    pending: PendingSubscriptionSink,
-    mut state: watch::Receiver<Arc<Snapshot>>,
-) {
-    let interval = match parse(&params).and_then(TelemetryParams::interval) {
-        Ok(interval) => interval,
-        Err(error) => return pending.reject(error).await,
+/// Whether a path is the one wanted, or below it.
+fn below(path: &str, wanted: &PathFilter) -> bool {
+    let Some(wanted) = &wanted.path else {
+        return true;
     };
-    let Ok(sink) = pending.accept().await else {
-        return;
-    };
-    loop {
-        let snapshot = state.borrow_and_update().clone();
-        let Ok(message) = serde_json::value::to_raw_value(&*snapshot) else {
-            return;
-        };
-        drop(snapshot);
-        if sink.send(message).await.is_err() {
-            return;
-        }
-        let next = async {
-            sleep(interval).await;
-            state.changed().await
-        };
-        tokio::select! {
-            () = sink.closed() => return,
-            changed = next => if changed.is_err() { return },
-        }
-    }
+    let rest = path.strip_prefix(wanted.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoParams {}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ChipListParams {
-    board: Option<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct EventListParams {
-    after: Option<u64>,
-    limit: Option<usize>,
-    board: Option<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ClearFaultParams {
-    board: Option<usize>,
-    code: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct TelemetryParams {
-    interval_ms: Option<u64>,
-}
-
-impl TelemetryParams {
-    fn interval(self) -> Result<Duration, ErrorObjectOwned> {
-        let ms = self.interval_ms.unwrap_or(MIN_INTERVAL_MS);
-        if (MIN_INTERVAL_MS..=MAX_INTERVAL_MS).contains(&ms) {
-            Ok(Duration::from_millis(ms))
-        } else {
-            Err(invalid(format!(
-                "interval_ms is {ms}, but must be from {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS}"
-            )))
-        }
-    }
-}
-
-fn newest(faces: &Faces) -> Arc<Snapshot> {
-    faces.state.borrow().clone()
-}
-
-fn no_params(params: &Params<'_>) -> Result<(), ErrorObjectOwned> {
-    parse::<NoParams>(params).map(|_| ())
-}
-
-/// Parameters by name or by position; left out, they take their defaults.
-fn parse<T: DeserializeOwned + Default>(params: &Params<'_>) -> Result<T, ErrorObjectOwned> {
-    match params.as_str() {
-        None => Ok(T::default()),
-        Some(text) => serde_json::from_str(text).map_err(|error| invalid(error.to_string())),
-    }
-}
-
-fn invalid(detail: String) -> ErrorObjectOwned {
-    ErrorObjectOwned::owned(INVALID_PARAMS, "Invalid params", Some(detail))
-}
+/// [`rpc::method::SystemInfo`].
+pub const SYSTEM_INFO: &str = method::SystemInfo::NAME;
+/// [`rpc::method::GetMinerStatus`].
+pub const MINER_STATUS: &str = method::GetMinerStatus::NAME;
+/// [`rpc::method::BoardList`].
+pub const BOARD_LIST: &str = method::BoardList::NAME;
+/// [`rpc::method::ChipList`].
+pub const CHIP_LIST: &str = method::ChipList::NAME;
+/// [`rpc::method::StationList`].
+pub const STATION_LIST: &str = method::StationList::NAME;
+/// [`rpc::method::CoolingGet`].
+pub const COOLING_GET: &str = method::CoolingGet::NAME;
+/// [`rpc::method::CoolingSet`].
+pub const COOLING_SET: &str = method::CoolingSet::NAME;
+/// [`rpc::method::BoardClearFault`].
+pub const CLEAR_FAULT: &str = method::BoardClearFault::NAME;
+/// [`rpc::method::EventList`].
+pub const EVENT_LIST: &str = method::EventList::NAME;
+/// [`rpc::method::PoolList`].
+pub const POOL_LIST: &str = method::PoolList::NAME;

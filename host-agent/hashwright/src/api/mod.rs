@@ -1,65 +1,75 @@
-//! The JSON-RPC 2.0 server: HTTP POST and WebSocket at `/rpc`, on loopback only.
+//! The API: JSON-RPC 2.0 over HTTP POST and WebSocket at `/rpc`, the dashboard at `/`, metrics at `/metrics`.
 //!
-//! It reads the state tree and the event log, and passes on the few wishes that people may have of
-//! power and fans; limits are not its business, because stations and their guards hold them. There is
-//! no authentication yet; what protects the miner is that only this machine can connect and that web
-//! pages from elsewhere are turned away (see [`gate`]). The replies are described in
-//! `docs/rpc.md`.
+//! A connection takes a seat ([`listen`]), a request passes the gate ([`gate`]) and the door ([`door`]), and
+//! a call is a view of the state tree or a wish on its way to those who check it ([`methods`]). All of it is
+//! bounded: sizes, numbers and times. The methods are described in `docs/rpc.md`.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use access::Peer;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use jsonrpsee::Methods;
-use jsonrpsee::server::{
-    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, PingConfig, Server, ServerConfig,
-    ServerHandle, StopHandle, TowerServiceBuilder, stop_channel, ws,
-};
+use rpc::Role;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tower::Service;
-use tower::layer::util::Identity;
 use tracing::{debug, info, warn};
 
-use methods::{Faces, Transport};
+use door::Door;
+use front::Front;
+use gate::Names;
+use listen::{Closing, Hall, Patient, Seat};
+use methods::{Faces, Server};
 
+use crate::access::Keeper;
+use crate::clock::Clock;
+use crate::config::Api;
+
+mod call;
+mod door;
+mod feeds;
+mod front;
 pub mod gate;
+mod listen;
+pub mod logs;
 pub mod methods;
+mod socket;
+mod telemetry;
 
 #[cfg(test)]
 mod tests;
 
-/// Where the API listens unless the config says otherwise.
-pub const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4029);
+pub use crate::config::DEFAULT_LISTEN;
 
 /// Largest request body or WebSocket message taken, bytes.
-pub const MAX_REQUEST_BYTES: u32 = 64 * 1024;
+pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
 /// Largest reply sent, bytes; a chip list of a thousand chips is a tenth of it.
 pub const MAX_RESPONSE_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Most calls in one batch.
-pub const MAX_BATCH: u32 = 32;
+pub const MAX_BATCH: usize = 32;
 
-/// Most TCP connections at a time; more are closed at once.
-pub const MAX_SOCKETS: usize = 64;
+/// Most connections at a time from this machine, and as many from elsewhere; more are closed at once.
+pub const MAX_SOCKETS: usize = 128;
 
-/// Most requests and WebSocket sessions at a time; more get status 429.
-pub const MAX_SESSIONS: u32 = 32;
+/// Most connections at a time of one address elsewhere, or one /64 of IPv6.
+pub const MAX_SOCKETS_PER_ADDRESS: usize = 32;
+
+/// Most WebSockets at a time from this machine, and as many from elsewhere; more get status 429.
+pub const MAX_WEBSOCKETS: usize = 96;
 
 /// Most subscriptions on one WebSocket.
-pub const MAX_SUBSCRIPTIONS: u32 = 4;
+pub const MAX_SUBSCRIPTIONS: usize = 8;
 
-/// Messages kept for a WebSocket client that reads slowly, before its subscriptions wait.
-const MESSAGE_BUFFER: u32 = 8;
+/// How long a client may take to agree on TLS.
+const TLS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a client may take to send a request's head, also between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
@@ -67,8 +77,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client may take to send a request's body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// After so long, a connection that carries requests is closed once none is under way.
+const LIFETIME: Duration = Duration::from_secs(600);
+
 /// How long open connections get to finish after a stop.
-const STOP_GRACE: Duration = Duration::from_secs(2);
+const STOP_GRACE: Duration = Duration::from_secs(3);
 
 /// Why the API did not start.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +94,9 @@ pub enum ServeError {
         port = .0.port()
     )]
     NotLoopback(SocketAddr),
+    /// Who may ask cannot be kept.
+    #[error("the API cannot tell who may ask: {0}")]
+    Keeper(String),
     /// Another program has the port.
     #[error(
         "the API cannot listen on {0}: the port is in use, probably by another hashwright \
@@ -95,6 +111,25 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// Where to serve, and to whom.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address.
+    pub listen: SocketAddr,
+    /// Who knows who may ask what; without one, whoever is on this machine may do everything.
+    pub keeper: Option<Keeper>,
+}
+
+impl From<SocketAddr> for Options {
+    /// For whoever is on this machine.
+    fn from(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            keeper: None,
+        }
+    }
 }
 
 /// A running server. Dropping the handle leaves it running.
@@ -117,19 +152,22 @@ impl Handle {
     }
 }
 
-/// Serves `faces` on `listen` until `stop` completes. The port is open when this returns.
+/// Serves `faces` until `stop` completes. The port is open when this returns.
 ///
 /// # Errors
 ///
 /// An address that is not loopback, a port in use, and what else the system refuses.
 pub async fn serve(
-    listen: SocketAddr,
+    options: impl Into<Options>,
     faces: impl Into<Faces>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Handle, ServeError> {
-    if !listen.ip().to_canonical().is_loopback() {
-        return Err(ServeError::NotLoopback(listen));
-    }
+    let Options { listen, keeper } = options.into();
+    let keeper = match keeper {
+        Some(keeper) => keeper,
+        None if listen.ip().to_canonical().is_loopback() => everybody(listen)?,
+        None => return Err(ServeError::NotLoopback(listen)),
+    };
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => ServeError::PortInUse(listen),
         _ => ServeError::Listen { listen, source },
@@ -138,38 +176,48 @@ pub async fn serve(
     let local_addr = listener.local_addr().map_err(failed)?;
     info!(%local_addr, "API listening");
 
+    keeper.listening(local_addr);
     let faces = faces.into();
-    let (stop_handle, server_handle) = stop_channel();
+    let door = Door(keeper);
+    faces.settings.audit_with(door.auditor());
+    let (say_closing, closing) = Closing::new();
     let front = Front {
-        calls: methods::methods(faces.clone(), Transport::Http),
-        calls_and_telemetry: methods::methods(faces, Transport::WebSocket),
-        rpc: Server::builder().set_config(config()).to_service_builder(),
-        stop: stop_handle,
+        names: names(&door.0),
+        server: Arc::new(Server::new(faces, door)),
+        closing,
     };
-    let task = tokio::spawn(accept(listener, front, server_handle, stop));
+    let task = tokio::spawn(accept(listener, front, say_closing, stop));
     Ok(Handle { local_addr, task })
 }
 
-fn config() -> ServerConfig {
-    ServerConfig::builder()
-        .max_request_body_size(MAX_REQUEST_BYTES)
-        .max_response_body_size(MAX_RESPONSE_BYTES)
-        .max_connections(MAX_SESSIONS)
-        .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
-        .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
-        .set_message_buffer_capacity(MESSAGE_BUFFER)
-        .enable_ws_ping(PingConfig::new())
-        .build()
+/// A keeper for whom everybody on this machine may do everything.
+fn everybody(listen: SocketAddr) -> Result<Keeper, ServeError> {
+    let api = Api {
+        local: Some(Role::Admin),
+        ..Api::new(listen)
+    };
+    Keeper::in_memory("hashwright", &api, Clock::start())
+        .map_err(|error| ServeError::Keeper(error.to_string()))
+}
+
+/// Names by which the agent answers.
+fn names(keeper: &Keeper) -> Names {
+    let api = keeper.api();
+    let name = keeper.info(Peer::new(Ipv4Addr::LOCALHOST.into())).name;
+    Names::new(&name, &api.hosts, &api.origins)
 }
 
 /// Takes connections until `stop`, then lets the open ones finish for a moment.
 async fn accept(
     listener: TcpListener,
     front: Front,
-    server: ServerHandle,
+    say_closing: watch::Sender<bool>,
     stop: impl Future<Output = ()>,
 ) {
-    let mut connections = JoinSet::new();
+    let front = Arc::new(front);
+    let hall = Arc::new(Hall::default());
+    // Connections end with this set, whatever they wait for.
+    let mut connections = tokio::task::JoinSet::new();
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -178,14 +226,13 @@ async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((_, peer)) if !peer.ip().to_canonical().is_loopback() => {
-                warn!(%peer, "API connection from another machine refused");
-            }
-            Ok((_, peer)) if connections.len() >= MAX_SOCKETS => {
-                debug!(%peer, "API connection refused: {MAX_SOCKETS} are open");
-            }
-            Ok((socket, _)) => {
-                connections.spawn(connection(socket, front.clone()));
+            Ok((socket, peer)) => {
+                let Some(seat) = hall.seat(peer.ip()) else {
+                    debug!(%peer, "API connection refused: too many are open");
+                    continue;
+                };
+                let _ = socket.set_nodelay(true);
+                connections.spawn(connection(socket, peer, seat, front.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: trying again at once would only spin.
@@ -195,37 +242,50 @@ async fn accept(
         }
     }
     drop(listener);
+    say_closing.send_replace(true);
     drop(front);
-    let _ = server.stop();
     let finish = async {
         while connections.join_next().await.is_some() {}
-        server.stopped().await;
+        // WebSockets have outlived their connections' tasks.
+        say_closing.closed().await;
     };
     if timeout(STOP_GRACE, finish).await.is_err() {
         debug!("API connections cut off at stop");
     }
 }
 
-/// One HTTP connection, up to its end, its upgrade to a WebSocket, or the stop.
-async fn connection(socket: TcpStream, front: Front) {
-    let _ = socket.set_nodelay(true);
-    let stopped = front.stop.clone().shutdown();
+/// One connection that carries requests, up to its end, its upgrade to a WebSocket, or the stop.
+async fn connection(socket: TcpStream, peer: SocketAddr, seat: Arc<Seat>, front: Arc<Front>) {
+    let stopped = front.closing.clone().stopped();
+    let peer = Peer::new(peer.ip());
+    let acceptor = front.server.door.0.acceptor();
+    let stream = match timeout(TLS_TIMEOUT, acceptor.accept(socket, peer)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return debug!(%error, "API connection without a handshake"),
+        Err(_) => return debug!("API connection without a handshake in time"),
+    };
     let service = service_fn(move |request| {
-        let front = front.clone();
-        async move { Ok::<_, Infallible>(front.answer(request).await) }
+        let (front, seat) = (front.clone(), seat.clone());
+        async move { front.answer(request, peer, &seat).await }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(socket), service)
+        .serve_connection(TokioIo::new(Patient::new(stream)), service)
         .with_upgrades();
     tokio::pin!(served, stopped);
     let ended = tokio::select! {
-        ended = &mut served => ended,
-        () = &mut stopped => {
+        ended = &mut served => Some(ended),
+        () = &mut stopped => None,
+        () = sleep(LIFETIME) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        // The request under way may end, if it does so soon.
+        None => {
             served.as_mut().graceful_shutdown();
-            served.await
+            timeout(REQUEST_TIMEOUT, served).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
@@ -233,52 +293,3 @@ async fn connection(socket: TcpStream, front: Front) {
     }
 }
 
-/// What answers requests: the gate first, then JSON-RPC. Pages for people can be routed here
-/// beside `/rpc`.
-#[derive(Clone)]
-struct Front {
-    calls: Methods,
-    calls_and_telemetry: Methods,
-    rpc: TowerServiceBuilder<Identity, Identity>,
-    stop: StopHandle,
-}
-
-impl Front {
-    async fn answer(&self, request: HttpRequest<Incoming>) -> HttpResponse {
-        if let Err(refusal) = gate::check(&request) {
-            debug!(%refusal, "API request refused");
-            return text(refusal.status(), refusal.to_string());
-        }
-        let methods = match ws::is_upgrade_request(&request) {
-            true => &self.calls_and_telemetry,
-            false => &self.calls,
-        };
-        let mut rpc = self.rpc.clone().build(methods.clone(), self.stop.clone());
-        let chunked = request
-            .headers()
-            .contains_key(hyper::header::TRANSFER_ENCODING);
-        match timeout(REQUEST_TIMEOUT, rpc.call(request)).await {
-            // The library takes a chunked body that passes the limit for a failed connection; in
-            // truth failed ones never see this answer.
-            Ok(Ok(response)) if chunked && response.status().is_server_error() => text(
-                413,
-                format!("the request body is longer than {MAX_REQUEST_BYTES} bytes"),
-            ),
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => text(500, format!("the request failed: {error}")),
-            Err(_) => text(408, "the request body did not arrive in time".into()),
-        }
-    }
-}
-
-fn text(status: u16, message: String) -> HttpResponse {
-    let mut response = HttpResponse::new(HttpBody::from(message + "\n"));
-    if let Ok(status) = hyper::StatusCode::from_u16(status) {
-        *response.status_mut() = status;
-    }
-    response.headers_mut().insert(
-        hyper::header::CONTENT_TYPE,
-        hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    response
-}

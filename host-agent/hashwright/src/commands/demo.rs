@@ -15,8 +15,10 @@ use tokio::sync::mpsc;
 use super::{
     LogTo, Show, print_json, say, show, start_logging, stop_on_signals, stopped, unix_time,
 };
+use crate::access::Keeper;
 use crate::agent::Agent;
 use crate::api::{self, ServeError};
+use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::{stop, view};
 
@@ -119,14 +121,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         axeos: None,
         mqtt: None,
         webhooks: Vec::new(),
-        mdns: config::Mdns::default(),
-        history: config::History::default(),
+        mdns: crate::config::Mdns::default(),
+        history: crate::config::History::default(),
     };
     let agent = Agent::start(&config, TcpConnector::default(), args.seed, &stopper)?;
-    let server = match api::serve(args.listen, agent.faces(), stopped(stop.clone())).await {
+    let keeper = Keeper::in_memory("demo", &config.api, Clock::start())?;
+    let at = |listen| api::Options {
+        listen,
+        keeper: Some(keeper.clone()),
+    };
+    let server = match api::serve(at(args.listen), agent.faces(), stopped(stop.clone())).await {
         Err(ServeError::PortInUse(_)) => {
             let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let server = api::serve(any, agent.faces(), stopped(stop.clone())).await?;
+            let server = api::serve(at(any), agent.faces(), stopped(stop.clone())).await?;
             tracing::warn!(
                 "{} is in use, so the demo's API is at http://{}",
                 args.listen,
@@ -136,6 +143,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
         other => other?,
     };
+    tokio::spawn(keeper.run(stopped(stop.clone())));
     if let Some(seconds) = args.seconds {
         let stopper = stopper.clone();
         tokio::spawn(async move {

@@ -1,14 +1,19 @@
 //! `hashwright run`: the daemon.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use stratum::transport::TcpConnector;
 
 use super::{LogTo, Show, random_seed, show, start_logging, stop_on_signals, stopped};
+use crate::access::Keeper;
 use crate::agent::Agent;
-use crate::config::{Config, DEFAULT_PATH};
-use crate::{api, stop};
+use crate::clock::Clock;
+use crate::config::DEFAULT_PATH;
+use crate::settings::ConfigFile;
+use crate::{api, faces, outlets, stop};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -39,9 +44,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         (None, false) => LogTo::Stderr,
     };
     start_logging(to, "info")?;
-    let config = Config::load(&args.config)?;
+    let (config, file) = ConfigFile::load(&args.config)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
+    }
+    // An API that others could misuse is refused before anything gets power.
+    let keeper = Keeper::open(&config.agent, &config.api, Clock::start())?;
+    for note in keeper.notes() {
+        tracing::warn!("{note}");
     }
     let (stopper, stop) = stop::channel();
     stop_on_signals(stopper.clone())?;
@@ -51,7 +61,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         random_seed().context("this system gives no random numbers")?,
         &stopper,
     )?;
-    let server = api::serve(config.api.listen, agent.faces(), stopped(stop.clone())).await;
+    let settings = agent.settings.clone();
+    if let Err(error) = settings.attach(file).await {
+        tracing::warn!("changes cannot be saved: {error}");
+    }
+    let options = api::Options {
+        listen: config.api.listen,
+        keeper: Some(keeper.clone()),
+    };
+    let server = api::serve(options, agent.faces(), stopped(stop.clone())).await;
     let server = match server {
         Ok(server) => server,
         Err(error) => {
@@ -60,6 +78,25 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             return Err(error).context("the agent was stopped because nobody could watch it");
         }
     };
+    let reached = outlets::Reached {
+        listen: config.api.listen,
+        tls: config.api.speaks_tls(),
+        fingerprint: keeper.fingerprint().map(|sha256| sha256.to_string()),
+    };
+    let keeping = tokio::spawn(keeper.run(stopped(stop.clone())));
+    let tools = faces::Sources {
+        state: agent.state.clone(),
+        shares: agent.shares.clone(),
+        settings: agent.settings.clone(),
+        events: agent.events.clone(),
+    };
+    let tools = faces::start(&config, tools, &stop).await;
+    let links = outlets::Links {
+        state: agent.state.clone(),
+        events: agent.events.clone(),
+        settings: agent.settings.clone(),
+    };
+    let outlets = outlets::start(&config, &links, &reached, &stop);
     let how = match (args.view, args.json) {
         (true, _) => Show::View,
         (false, true) => Show::Json,
@@ -70,6 +107,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let state = agent.state.clone();
     agent.finished().await?;
     server.stopped().await;
+    tools.stopped().await;
+    outlets.finished().await;
+    // It takes its token for this machine away.
+    let _ = keeping.await;
     let last = state.borrow().clone();
     let on = last
         .stations
@@ -82,5 +123,23 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         );
     }
     tracing::info!("stopped");
+    if settings.restart_wanted() {
+        shown?;
+        return Err(start_anew());
+    }
     shown
+}
+
+/// Takes this program's place with itself, as it was called. Gives what kept it from that.
+fn start_anew() -> anyhow::Error {
+    let mut arguments = std::env::args_os();
+    let called = arguments.next();
+    // A program that was replaced since it was started is found where it was called from.
+    let itself = std::env::current_exe().ok().filter(|path| path.exists());
+    let Some(program) = itself.or_else(|| called.map(PathBuf::from)) else {
+        return anyhow!("the program does not know where it is, and was stopped instead");
+    };
+    tracing::info!(program = %program.display(), "starting anew");
+    let error = Command::new(&program).args(arguments).exec();
+    anyhow!(error).context(format!("cannot start {} anew", program.display()))
 }

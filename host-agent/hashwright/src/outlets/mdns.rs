@@ -157,7 +157,11 @@ mod tests {
 
     #[test]
     fn names_become_names_of_hosts() {
-        for (name, host) in [("rack-3.7", "rack-3-7"), ("-é-", "hashwright"), ("Ümläut x", "ml-ut-x")] {
+        for (name, host) in [
+            ("rack-3.7", "rack-3-7"),
+            ("-é-", "hashwright"),
+            ("Ümläut x", "ml-ut-x"),
+        ] {
             assert_eq!(label(name), host);
         }
     }

@@ -57,38 +57,31 @@ pub struct Outlets {
 /// Longest time that saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Starts what the config asks for; it runs until `stop`.
-///
-/// # Errors
-///
-/// When TLS cannot be set up as the config wants it, or the network gives no socket for mDNS.
-pub fn start(
-    config: &Config,
-    links: &Links,
-    reached: &Reached,
-    stop: &Stop,
-) -> anyhow::Result<Outlets> {
+/// Starts what the config asks for; it runs until `stop`. What cannot be started is an event, and
+/// the rest goes on: nobody stops mining because somebody cannot be told of it.
+#[must_use]
+pub fn start(config: &Config, links: &Links, reached: &Reached, stop: &Stop) -> Outlets {
     let mut outlets = Outlets::default();
     // Without the features none of these is used.
     let _ = (links, stop, &mut outlets.tasks);
     #[cfg(feature = "mqtt")]
     if let Some(wanted) = &config.mqtt {
-        let run = mqtt::run(wanted.clone(), links.clone(), reached.clone(), stop.clone())?;
-        outlets.tasks.spawn(run);
+        let run = mqtt::run(wanted.clone(), links.clone(), reached.clone(), stop.clone());
+        outlets.spawn(run, links);
     }
     #[cfg(feature = "webhook")]
     for wanted in &config.webhooks {
-        let run = webhook::run(wanted.clone(), links.clone(), stop.clone())?;
-        outlets.tasks.spawn(run);
+        let run = webhook::run(wanted.clone(), links.clone(), stop.clone());
+        outlets.spawn(run, links);
     }
     if config.mdns.announces(reached.listen) {
         #[cfg(feature = "mdns")]
-        {
-            let run = mdns::run(links.clone(), reached.clone(), stop.clone())?;
-            outlets.tasks.spawn(run);
-        }
+        outlets.spawn(
+            mdns::run(links.clone(), reached.clone(), stop.clone()),
+            links,
+        );
     }
-    Ok(outlets)
+    outlets
 }
 
 impl Outlets {
@@ -97,6 +90,29 @@ impl Outlets {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         // What does not end in time ends with the program.
         let _ = timeout(GOODBYE, all).await;
+    }
+
+    #[cfg(any(feature = "mdns", feature = "mqtt", feature = "webhook"))]
+    fn spawn(
+        &mut self,
+        task: anyhow::Result<impl Future<Output = ()> + Send + 'static>,
+        links: &Links,
+    ) {
+        match task {
+            Ok(task) => {
+                self.tasks.spawn(task);
+            }
+            Err(error) => {
+                let notice = station::Notice {
+                    severity: station::Severity::Warning,
+                    code: "not-told".to_owned(),
+                    text: format!("{error:#}"),
+                    advice: "mining goes on; correct it and restart the agent".to_owned(),
+                    ..station::Notice::default()
+                };
+                links.events.note(&[], notice);
+            }
+        }
     }
 }
 

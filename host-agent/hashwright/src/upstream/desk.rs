@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use mining::{Assignment, Job, Lot, Share};
 use payout::{Verdict, Watch};
+use rpc::stream::{self, ShareResult};
 use station::{Notice, Severity};
-use stratum::session::{Block, BlockFate};
+use stratum::session::{Block, BlockFate, RejectKind};
 use stratum::strategy::{Mode, Role, Settings, Signal, Strategy, StrategyError, WHOLE};
 use stratum::transport::{Channels, Sink};
 use stratum::{Event, Reason, Stats};
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::events::EventLog;
 use crate::payouts;
+use crate::shares::ShareLog;
 
 /// Shares that may wait for the socket; at a few a second this is minutes.
 const SHARE_QUEUE: usize = 1024;
@@ -43,6 +45,9 @@ pub(super) struct Desk {
     /// Wakes the task that starts and ends sessions.
     changed: Notify,
     events: EventLog,
+    shares: ShareLog,
+    /// How many boards there are.
+    boards: usize,
     clock: Clock,
 }
 
@@ -136,6 +141,8 @@ impl Desk {
             closed: watch::channel(false).0,
             changed: Notify::new(),
             events: links.events.clone(),
+            shares: links.shares.clone(),
+            boards: links.boards.len(),
             clock,
         };
         desk.publish(&desk.lock());
@@ -467,6 +474,25 @@ impl Desk {
         });
     }
 
+    /// Shows what became of a share, unless its pool has been forgotten.
+    fn tell(&self, pool: Id, share: &Share, told: Told) {
+        let Some(pool) = self.lock().index(pool) else {
+            return;
+        };
+        self.shares.note(stream::Share {
+            board: board_of(share, self.boards),
+            pool,
+            difficulty: told
+                .difficulty
+                .unwrap_or_else(|| share.job.target.difficulty()),
+            hash_difficulty: Some(share.difficulty()),
+            result: told.result,
+            reason: told.reason,
+            latency_ms: told.latency.map(|latency| latency.as_secs_f64() * 1e3),
+            ..stream::Share::default()
+        });
+    }
+
     /// Notes what a pool says or brings about as it likes, within reason.
     fn note_words(&self, pool: Id, severity: Severity, code: &str, text: &str) {
         let now = self.clock.now();
@@ -590,6 +616,26 @@ impl Fixed {
     }
 }
 
+/// What became of a share.
+#[derive(Default)]
+struct Told {
+    result: ShareResult,
+    reason: Option<String>,
+    /// Difficulty in force, if another than the job's.
+    difficulty: Option<f64>,
+    latency: Option<Duration>,
+}
+
+/// The board that found a share, as its part of the extranonce tells; none on a standard channel of several.
+fn board_of(share: &Share, boards: usize) -> Option<usize> {
+    if boards <= 1 {
+        return Some(0);
+    }
+    let digits = share.extranonce2.iter().rev();
+    let rest = digits.fold(0, |rest, byte| (rest * 256 + usize::from(*byte)) % boards);
+    (!share.extranonce2.is_empty()).then_some(rest)
+}
+
 /// Tells the desk what happens to one pool.
 struct Teller {
     desk: Arc<Desk>,
@@ -620,8 +666,45 @@ impl Sink for Teller {
                 let text = format!("wants us to go to {host}, which is foreign to it; we stay");
                 desk.note_words(pool, Severity::Warning, "redirect-refused", &text);
             }
-            Event::ShareAccepted(_) => self.rejects = 0,
-            Event::ShareRejected { text, .. } => {
+            Event::ShareAccepted(receipt) => {
+                self.rejects = 0;
+                let told = Told {
+                    difficulty: Some(receipt.difficulty),
+                    latency: Some(receipt.latency),
+                    ..Told::default()
+                };
+                desk.tell(pool, &receipt.share, told);
+            }
+            Event::ShareUnconfirmed(share) => {
+                let told = Told {
+                    result: ShareResult::Unconfirmed,
+                    ..Told::default()
+                };
+                desk.tell(pool, &share, told);
+            }
+            Event::ShareDropped { share, refusal } => {
+                let told = Told {
+                    result: ShareResult::Dropped,
+                    reason: Some(refusal.to_string()),
+                    ..Told::default()
+                };
+                desk.tell(pool, &share, told);
+            }
+            Event::ShareRejected {
+                receipt,
+                kind,
+                text,
+            } => {
+                let told = Told {
+                    result: match kind {
+                        RejectKind::Stale => ShareResult::Stale,
+                        _ => ShareResult::Rejected,
+                    },
+                    reason: Some(text.clone()),
+                    difficulty: Some(receipt.difficulty),
+                    latency: Some(receipt.latency),
+                };
+                desk.tell(pool, &receipt.share, told);
                 self.rejects = self.rejects.saturating_add(1);
                 if self.rejects == ALL_REJECTED {
                     let text = format!(
@@ -637,8 +720,6 @@ impl Sink for Teller {
             | Event::Subscribed { .. }
             | Event::Difficulty(_)
             | Event::VersionMask(_)
-            | Event::ShareUnconfirmed(_)
-            | Event::ShareDropped { .. }
             | Event::Learnt(_) => {}
         }
     }

@@ -30,6 +30,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::events::EventLog;
 use crate::format;
+use crate::shares::ShareLog;
 use crate::stop::Stop;
 
 pub use self::client::check;
@@ -58,6 +59,8 @@ pub struct Links {
     pub boards: Vec<Rate>,
     /// Where events are noted.
     pub events: EventLog,
+    /// Where shares are shown.
+    pub shares: ShareLog,
     /// The end of the program.
     pub stop: Stop,
 }

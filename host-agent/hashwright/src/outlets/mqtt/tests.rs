@@ -86,7 +86,10 @@ fn messages_come_in_pieces_and_are_acknowledged() {
     let Some(Event::Message(first)) = client.next() else {
         panic!("a message");
     };
-    assert_eq!((&first.topic[..], &first.payload[..]), ("a/b", &b"hello"[..]));
+    assert_eq!(
+        (&first.topic[..], &first.payload[..]),
+        ("a/b", &b"hello"[..])
+    );
     assert!(!first.retained);
     assert!(matches!(client.next(), Some(Event::Message(second)) if second.retained));
     assert_eq!(client.take_out(), [0x40, 2, 0, 7]);
@@ -125,13 +128,19 @@ fn what_is_no_mqtt_breaks_nothing() {
     let now = Instant::now();
     let mut random = fastrand::Rng::with_seed(7);
     for round in 0..20_000 {
-        let mut client = if round % 2 == 0 { client(now) } else { connected(now) };
+        let mut client = if round % 2 == 0 {
+            client(now)
+        } else {
+            connected(now)
+        };
         let mut bytes: Vec<u8> = (0..random.usize(0..40)).map(|_| random.u8(..)).collect();
         if round % 4 == 1
             && let Some(first) = bytes.first_mut()
         {
             // A real packet type with nonsense behind it.
-            *first = random.choice([0x30, 0x32, 0x34, 0x40, 0x50, 0x62, 0x70, 0x90, 0xd0]).unwrap();
+            *first = random
+                .choice([0x30, 0x32, 0x34, 0x40, 0x50, 0x62, 0x70, 0x90, 0xd0])
+                .unwrap();
         }
         client.receive(&bytes, now);
         while client.next().is_some() {}
@@ -149,7 +158,11 @@ impl Served {
     /// Waits until this has come.
     async fn sees(&mut self, text: &str) {
         let read = async {
-            while !self.seen.windows(text.len()).any(|window| window == text.as_bytes()) {
+            while !self
+                .seen
+                .windows(text.len())
+                .any(|window| window == text.as_bytes())
+            {
                 let mut buffer = [0; 4096];
                 let count = self.socket.read(&mut buffer).await.unwrap();
                 assert!(count > 0, "closed before {text}");
@@ -157,12 +170,19 @@ impl Served {
             }
         };
         let seen = timeout(Duration::from_secs(20), read).await;
-        assert!(seen.is_ok(), "no {text}: {}", String::from_utf8_lossy(&self.seen));
+        assert!(
+            seen.is_ok(),
+            "no {text}: {}",
+            String::from_utf8_lossy(&self.seen)
+        );
     }
 }
 
 async fn accept(listener: &TcpListener) -> Served {
-    let (socket, _) = timeout(Duration::from_secs(20), listener.accept()).await.unwrap().unwrap();
+    let (socket, _) = timeout(Duration::from_secs(20), listener.accept())
+        .await
+        .unwrap()
+        .unwrap();
     let mut served = Served {
         socket,
         seen: Vec::new(),
@@ -201,14 +221,22 @@ async fn a_broker_is_told_everything_again_when_it_comes_back() {
     let task = tokio::spawn(run(wanted, links, reached, stop).unwrap());
 
     let mut first = accept(&listener).await;
-    first.sees("homeassistant/device/hashwright_rack-3/config").await;
+    first
+        .sees("homeassistant/device/hashwright_rack-3/config")
+        .await;
     first.sees("\"state\":\"mining\"").await;
     first.sees("availabilityonline").await;
     // Whoever has no right is told so.
     let command = publish("hashwright/rack-3/command/pause", b"", 0);
     first.socket.write_all(&command).await.unwrap();
     first.sees("\"ok\":false").await;
-    events.note(&[], station::Notice { code: "some-event".into(), ..station::Notice::default() });
+    events.note(
+        &[],
+        station::Notice {
+            code: "some-event".into(),
+            ..station::Notice::default()
+        },
+    );
     first.sees("some-event").await;
     drop(first);
 
@@ -218,7 +246,10 @@ async fn a_broker_is_told_everything_again_when_it_comes_back() {
     second.sees("some-event").await;
     stopper.stop();
     second.sees("availabilityoffline").await;
-    timeout(Duration::from_secs(5), task).await.unwrap().unwrap();
+    timeout(Duration::from_secs(5), task)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[test]

@@ -28,7 +28,9 @@ fn start(port: u16) -> (EventLog, Stopper) {
         settings: Settings::detached(),
     };
     let wanted = Webhook {
-        receiver: format!("http://127.0.0.1:{port}/hooks/x?y=z").parse().unwrap(),
+        receiver: format!("http://127.0.0.1:{port}/hooks/x?y=z")
+            .parse()
+            .unwrap(),
         filter: Filter {
             severity: Severity::Warning,
             codes: Vec::new(),
@@ -77,7 +79,10 @@ async fn answer(listener: &TcpListener, answer: &str) -> String {
 fn header<'h>(request: &'h str, name: &str) -> &'h str {
     let lines = request.lines().filter_map(|line| line.split_once(": "));
     let mut found = lines.filter(|(key, _)| key.eq_ignore_ascii_case(name));
-    found.next().unwrap_or_else(|| panic!("no {name} in {request}")).1
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no {name} in {request}"))
+        .1
 }
 
 #[tokio::test]
@@ -89,7 +94,10 @@ async fn events_arrive_signed_and_a_failure_is_tried_again() {
     let first = answer(&listener, "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n").await;
     let again = answer(&listener, "HTTP/1.1 204 Done\r\n\r\n").await;
     for request in [&first, &again] {
-        assert!(request.starts_with("POST /hooks/x?y=z HTTP/1.1\r\n"), "{request}");
+        assert!(
+            request.starts_with("POST /hooks/x?y=z HTTP/1.1\r\n"),
+            "{request}"
+        );
         assert_eq!(header(request, "content-type"), "application/json");
         let (_, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(body.contains("fan-stalled") && !body.contains("boring"));
@@ -111,7 +119,8 @@ async fn redirects_are_not_followed_and_not_tried_again() {
     let (events, _stopper) = start(listener.local_addr().unwrap().port());
     note(&events, Severity::Fault, "first");
     let to = elsewhere.local_addr().unwrap();
-    let moved = format!("HTTP/1.1 307 Moved\r\nlocation: http://{to}/\r\ncontent-length: 0\r\n\r\n");
+    let moved =
+        format!("HTTP/1.1 307 Moved\r\nlocation: http://{to}/\r\ncontent-length: 0\r\n\r\n");
     answer(&listener, &moved).await;
     note(&events, Severity::Fault, "second");
     let next = answer(&listener, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
