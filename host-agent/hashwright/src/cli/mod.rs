@@ -16,6 +16,7 @@ use crate::commands::say;
 
 pub mod auth;
 pub mod client;
+pub mod history;
 pub mod look;
 pub mod reach;
 pub mod render;
