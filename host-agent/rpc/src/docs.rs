@@ -54,7 +54,7 @@ pub fn page() -> String {
                 .try_for_each(|(method, described)| section(&mut page, method, described))
         })
         .and_then(|()| types(&mut page, document));
-    page
+    page.replace("\n\n\n", "\n\n")
 }
 
 fn errors(page: &mut String) -> std::fmt::Result {
@@ -83,7 +83,7 @@ fn overview(page: &mut String) -> std::fmt::Result {
         "## Methods\n\n\
          Rates are in hashes per second, `sigma_hps` is one standard deviation of the estimate. A name that ends in `_s` is seconds, `_ms` \
          milliseconds, `_mhz`, `_mv`, `_c`, `_w` megahertz, millivolts, degrees Celsius and watts, `_percent` percent. New fields may be added at any \
-         time. Parameters are given by name (an object) or by position (an array), in the order of their table.\n\n\
+         time. Parameters are given by name, as an object.\n\n\
          | method | role | what it does |\n|---|---|---|"
     )?;
     for method in TABLE {
@@ -110,7 +110,7 @@ fn section(page: &mut String, method: &Descriptor, described: &Value) -> std::fm
         [one] => format!(" Particular error: {one}."),
         many => format!(" Particular errors: {}.", many.join(", ")),
     };
-    writeln!(page, "Role: {}.{transport}{errors}", role(method))?;
+    writeln!(page, "\nRole: {}.{transport}{errors}", role(method))?;
     let all = described["params"].as_array().map_or(&[][..], |all| all);
     let is_change = all.iter().any(|param| param["name"] == "dry_run");
     let own: Vec<_> = all
@@ -252,7 +252,10 @@ fn kind(schema: &Value) -> String {
                 let items: Vec<_> = items.iter().map(kind).collect();
                 format!("list of {}", items.join(" and "))
             }
-            items => format!("list of {}", kind(items)),
+            items => match kind(items) {
+                several if several.contains(" or ") => format!("list of ({several})"),
+                one => format!("list of {one}"),
+            },
         },
         "object" if schema["properties"].is_object() => {
             let names = schema["properties"].as_object().into_iter().flatten();
@@ -317,8 +320,8 @@ fn pretty(value: &Value, indent: usize) -> String {
             ('[', items.collect::<Vec<_>>(), ']')
         }
         Value::Object(fields) => {
-            let items = fields
-                .iter()
+            let items = in_order(fields)
+                .into_iter()
                 .map(|(name, item)| format!("{}: {}", json!(name), pretty(item, indent + 2)));
             ('{', items.collect(), '}')
         }
@@ -328,6 +331,32 @@ fn pretty(value: &Value, indent: usize) -> String {
     format!("{open}\n{pad}{items}\n{}{close}", " ".repeat(indent))
 }
 
+/// The fields with those first that say what it is.
+fn in_order(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    const FIRST: [&str; 14] = [
+        "jsonrpc",
+        "id",
+        "method",
+        "params",
+        "subscription",
+        "index",
+        "number",
+        "name",
+        "path",
+        "from",
+        "to",
+        "code",
+        "message",
+        "text",
+    ];
+    let mut fields: Vec<_> = fields.iter().collect();
+    fields.sort_by_key(|(name, _)| {
+        let place = FIRST.iter().position(|first| first == name);
+        place.unwrap_or(FIRST.len())
+    });
+    fields
+}
+
 fn one_line(value: &Value) -> String {
     match value {
         Value::Array(list) => {
@@ -335,8 +364,8 @@ fn one_line(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         Value::Object(fields) => {
-            let items = fields
-                .iter()
+            let items = in_order(fields)
+                .into_iter()
                 .map(|(name, item)| format!("{}: {}", json!(name), one_line(item)));
             format!("{{{}}}", items.collect::<Vec<_>>().join(", "))
         }

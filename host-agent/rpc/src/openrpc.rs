@@ -28,7 +28,7 @@ fn generate() -> Value {
         .iter()
         .map(|method| described(method, &mut generator))
         .collect();
-    let schemas = generator.take_definitions(true);
+    let schemas = used(&methods, generator.take_definitions(true));
     let errors: Map<String, Value> = MEANINGS
         .iter()
         .map(|known| {
@@ -66,7 +66,7 @@ fn described(method: &Descriptor, generator: &mut schemars::SchemaGenerator) -> 
         "name": method.name,
         "summary": method.summary,
         "tags": [{"name": method.name.split('.').next().unwrap_or_default()}],
-        "paramStructure": "either",
+        "paramStructure": "by-name",
         "params": descriptors(&params),
         "result": {"name": "result", "schema": result},
         "errors": errors,
@@ -80,6 +80,23 @@ fn described(method: &Descriptor, generator: &mut schemars::SchemaGenerator) -> 
         });
     }
     described
+}
+
+/// The schemas that methods lead to. Those of parameters as a whole are not among them: their fields are
+/// described one by one.
+fn used(methods: &[Value], mut schemas: Map<String, Value>) -> Map<String, Value> {
+    let mut used = Map::new();
+    let mut texts: Vec<String> = methods.iter().map(Value::to_string).collect();
+    while let Some(text) = texts.pop() {
+        for piece in text.split("#/components/schemas/").skip(1) {
+            let name = piece.split('"').next().unwrap_or_default();
+            if let Some((name, schema)) = schemas.remove_entry(name) {
+                texts.push(schema.to_string());
+                used.insert(name, schema);
+            }
+        }
+    }
+    used
 }
 
 /// A schema itself in place of a reference to it.
@@ -116,7 +133,7 @@ fn descriptors(schema: &Value) -> Vec<Value> {
         })
     };
     let mut descriptors: Vec<_> = properties.iter().map(described).collect();
-    // By position, those that are needed come first.
+    // Those that are needed come first.
     descriptors.sort_by_key(|descriptor| descriptor["required"] == false);
     descriptors
 }
