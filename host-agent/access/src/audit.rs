@@ -81,25 +81,43 @@ pub fn redacted(method: &str, params: &Value) -> Value {
     redact(method, "", params, 0)
 }
 
-/// How many records somebody may cause who is not let in. Those of the owners must not be pushed out of
-/// a bounded file by strangers.
-#[derive(Clone, Debug, Default)]
-pub struct Strangers {
+/// How many records of refused tries are kept. Those of what was done must not be pushed out of a bounded file
+/// by tries that cost nothing.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    rate: Rate,
     bucket: Option<Bucket>,
     left_out: u64,
 }
 
-/// Records of strangers: a few at once, then one every two minutes.
-const STRANGERS: Rate = Rate {
-    per_s: 1.0 / 120.0,
-    burst: 20.0,
-};
+impl Refused {
+    /// For those without a token: a few at once, then one every two minutes.
+    #[must_use]
+    pub fn of_strangers() -> Self {
+        Self::new(20.0, 120.0)
+    }
 
-impl Strangers {
+    /// For those with a token: more at once, then one every minute.
+    #[must_use]
+    pub fn of_tokens() -> Self {
+        Self::new(100.0, 60.0)
+    }
+
+    fn new(burst: f64, every_s: f64) -> Self {
+        Self {
+            rate: Rate {
+                per_s: 1.0 / every_s,
+                burst,
+            },
+            bucket: None,
+            left_out: 0,
+        }
+    }
+
     /// Whether one more may be kept, and how many were not since the last that was.
     pub fn admit(&mut self, now: Duration) -> Option<u64> {
-        let bucket = self.bucket.get_or_insert(Bucket::full(STRANGERS, now));
-        match bucket.take(STRANGERS, now) {
+        let bucket = self.bucket.get_or_insert(Bucket::full(self.rate, now));
+        match bucket.take(self.rate, now) {
             Ok(()) => Some(std::mem::take(&mut self.left_out)),
             Err(_) => {
                 self.left_out = self.left_out.saturating_add(1);
@@ -301,7 +319,7 @@ mod tests {
 
     #[test]
     fn strangers_cannot_fill_the_log() {
-        let mut strangers = Strangers::default();
+        let mut strangers = Refused::of_strangers();
         let kept = (0..10_000)
             .filter(|_| strangers.admit(Duration::ZERO).is_some())
             .count();
