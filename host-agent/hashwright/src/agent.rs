@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::collect::{self, BoardSource, Sources, StationSource};
 use crate::config::{self, Config, Control};
 use crate::control;
-use crate::control::command::{Controls, StationHandle};
+use crate::control::command::StationHandle;
 use crate::control::group::{Group, Reach, groups};
 use crate::control::link::{self, BoardEnd, StationEnd};
 use crate::control::store::LatchStore;
@@ -45,8 +45,6 @@ pub struct Agent {
     pub shares: ShareLog,
     /// What was.
     pub history: History,
-    /// The way to the stations.
-    pub controls: Controls,
     /// The way of every change.
     pub settings: Settings,
     /// The whole boards that are simulated in this program, by position in the config.
@@ -143,10 +141,9 @@ impl Agent {
         };
         let upstream = Upstream::new(config, &connector, seed, links, clock)?;
         let pools = upstream.pools();
-        let controls = Controls::new(handles, events.clone());
         let parts = settings::Parts {
             reach: settings::Reach {
-                stations: controls.stations().to_vec(),
+                stations: handles,
                 bare: bare.clone(),
                 pools: upstream.control(),
                 holds: holds_in,
@@ -191,7 +188,6 @@ impl Agent {
         );
         Ok(Self {
             state,
-            controls,
             settings,
             events,
             shares,

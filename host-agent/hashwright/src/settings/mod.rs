@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::tree::Subject;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Environment, System};
+use crate::config::{Config, ConfigError, Environment, System, check_text};
 
 /// Longest config that is read, bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -273,22 +273,7 @@ impl Settings {
     pub fn check(&self, text: &str) -> ConfigReport {
         let file = self.published.borrow().view.file.clone();
         let path = PathBuf::from(file.unwrap_or_else(|| crate::config::DEFAULT_PATH.to_owned()));
-        let problem = |problem: &dyn fmt::Display| ConfigReport {
-            problems: vec![problem.to_string()],
-            ..ConfigReport::default()
-        };
-        match Config::parse(&path, text, &System) {
-            Ok(config) => ConfigReport {
-                valid: true,
-                problems: Vec::new(),
-                warnings: config.warnings(),
-            },
-            Err(ConfigError::Invalid { problems, .. }) => ConfigReport {
-                problems: problems.iter().map(ToString::to_string).collect(),
-                ..ConfigReport::default()
-            },
-            Err(error) => problem(&error),
-        }
+        check_text(&path, text)
     }
 
     /// Every wish from now on is told to this one.

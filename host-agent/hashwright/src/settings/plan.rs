@@ -156,7 +156,15 @@ fn cooling(
     }
     let fans = |station: &Station| station.fans;
     let chosen: Vec<_> = match wish.board {
-        Some(board) => vec![station_of(ground, board)?],
+        Some(board) => {
+            let station = station_of(ground, board)?;
+            if !fans(&ground.stations[station]) {
+                return Err(Error::denied(format!(
+                    "board {board} has no fans of its own"
+                )));
+            }
+            vec![station]
+        }
         None => {
             let stations = ground.stations.iter().enumerate();
             stations

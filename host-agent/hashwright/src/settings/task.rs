@@ -231,7 +231,14 @@ impl Task {
                 .await
                 .map_err(Error::denied)?;
         }
-        self.parts.reach.apply(&tree, &plan.tree).await?;
+        if let Err(error) = self.parts.reach.apply(&tree, &plan.tree).await {
+            if !late.is_empty()
+                && let Err(text) = self.save(&plan.subjects, &tree).await
+            {
+                tracing::error!("the config file is ahead of what was refused: {text}");
+            }
+            return Err(error);
+        }
         self.tree = Ok(plan.tree.clone());
         self.note_changes(&plan.changes, actor);
         match how.confirm_within_s {
