@@ -75,7 +75,8 @@ pub struct NonceCounters {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MinerStatus {
     /// `starting`, `mining`, `waiting for a pool`, `asleep` (without power because no pool has given
-    /// work for too long), `degraded`, `paused` (by a person), `stopping`.
+    /// work for too long), `degraded`, `paused` (by a person), `disabled` (a person has switched
+    /// off all boards), `stopping`.
     pub state: String,
     /// True if any board is simulated: its rates are scaled and earn nothing.
     pub simulated: bool,
@@ -127,7 +128,7 @@ pub struct BoardStatus {
     pub scale_bits: u8,
     /// `off`, `checking`, `powering`, `opening`, `starting`, `ramping`, `verifying`, `idle`, `mining`,
     /// `stopping`, `stopped`, `failed`; `held` while the guard holds power back, `latched` until a
-    /// person clears its fault.
+    /// person clears its fault; `paused` with the whole miner, `disabled` when a person has switched it off.
     pub state: String,
     /// Last problem and what to do, if any.
     pub problem: Option<String>,

@@ -99,15 +99,18 @@ impl Front {
             Ok(who) => who,
             Err(answer) => return *answer,
         };
+        let too_long = || {
+            let message = format!("the request body is longer than {MAX_REQUEST_BYTES} bytes");
+            closing(text(413, &message))
+        };
+        // What is announced need not be read first.
+        if hyper::body::Body::size_hint(request.body()).lower() > MAX_REQUEST_BYTES as u64 {
+            return too_long();
+        }
         let body = Limited::new(request.body_mut(), MAX_REQUEST_BYTES);
         let body = match timeout(REQUEST_TIMEOUT, body.collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return closing(text(
-                    413,
-                    &format!("the request body is longer than {MAX_REQUEST_BYTES} bytes"),
-                ));
-            }
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return too_long(),
             Ok(Err(_)) => return closing(text(400, "the request body broke off")),
             Err(_) => return closing(text(408, "the request body did not arrive in time")),
         };
