@@ -73,15 +73,15 @@ pub enum Refusal {
     },
     /// Too many wrong tokens or codes.
     #[error(
-        "too many wrong tokens or codes from your address; wait {retry_after_s} seconds. On the \
-         miner itself the API is open all the time"
+        "too many wrong tokens or codes from your address; wait {retry_after_s} s. On the miner itself the \
+         API is open all the time"
     )]
     LockedOut {
         /// Seconds to wait.
         retry_after_s: u64,
     },
     /// Too many requests.
-    #[error("too many requests from your address; wait {retry_after_s} seconds")]
+    #[error("too many requests from your address; wait {retry_after_s} s")]
     TooMany {
         /// Seconds to wait.
         retry_after_s: u64,

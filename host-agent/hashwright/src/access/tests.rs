@@ -606,4 +606,94 @@ mod tls {
         acceptor.refresh();
         assert_ne!(acceptor.fingerprint(), first);
     }
+
+    /// An agent on this machine that speaks TLS, with its URL.
+    async fn whole_agent(folder: &Path) -> (Keeper, String) {
+        let pems = certificate::make("rack-3-7").unwrap();
+        let (certificate, key) = (folder.join("c.pem"), folder.join("k.pem"));
+        fs::write(&certificate, &pems.certificate).unwrap();
+        fs::write(&key, &pems.key).unwrap();
+        let api = Api {
+            tls: ServerTls::Files { certificate, key },
+            ..Api::new("127.0.0.1:0".parse().unwrap())
+        };
+        let keeper = Keeper::open(&agent(folder), &api, Clock::start()).unwrap();
+        let options = crate::api::Options {
+            listen: api.listen,
+            keeper: Some(keeper.clone()),
+        };
+        let state = tokio::sync::watch::channel(std::sync::Arc::default()).1;
+        let server = crate::api::serve(options, state, std::future::pending()).await;
+        let url = server.unwrap().local_addr().to_string();
+        (keeper, url)
+    }
+
+    #[tokio::test]
+    async fn the_command_line_reaches_an_agent_over_tls_until_its_token_is_revoked() {
+        use crate::cli::{Client, ClientError, Target};
+        use rpc::method::{AuthList, AuthWhoAmI, EventsSubscribe};
+
+        let folder = folder();
+        let (keeper, address) = whole_agent(folder.path()).await;
+        let made = keeper.add("screen", Role::Read, None).await.unwrap();
+        let file = folder.path().join("screen.token");
+        fs::write(&file, &made.token).unwrap();
+        let good = Target {
+            token_file: Some(file),
+            fingerprint: keeper.fingerprint().map(|print| print.to_string()),
+            ..Target::new(format!("https://{address}"))
+        };
+        let client = Client::connect_to(&good).await.unwrap();
+        assert_eq!(client.who().unwrap().name.as_deref(), Some("screen"));
+        let refused = client
+            .ask::<AuthList>(&Default::default())
+            .await
+            .unwrap_err();
+        assert_eq!(refused.refusal().unwrap().code, rpc::error::NEEDS_ROLE);
+        let mut news = client
+            .subscribe::<EventsSubscribe>(&Default::default())
+            .await
+            .unwrap();
+
+        // The same port without TLS, as the owner, who can read the agent's files.
+        let owner = Client::connect(&format!("http://{address}")).await.unwrap();
+        assert_eq!(owner.who().unwrap().by, "local-token");
+        assert_eq!(
+            owner
+                .ask::<AuthList>(&Default::default())
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
+        let anybody = Target {
+            anonymous: true,
+            ..Target::new(format!("http://{address}"))
+        };
+        let anybody = Client::connect_to(&anybody).await.unwrap();
+        let whoami = anybody
+            .ask::<AuthWhoAmI>(&Default::default())
+            .await
+            .unwrap();
+        assert_eq!(
+            (whoami.by.as_str(), whoami.role),
+            ("local", Some(Role::Read))
+        );
+
+        // A certificate that is not known, or another one than ever.
+        for fingerprint in [None, Some("07".repeat(32))] {
+            let other = Target {
+                fingerprint,
+                ..good.clone()
+            };
+            let error = Client::connect_to(&other).await.unwrap_err();
+            assert!(matches!(error, ClientError::Tls { .. }), "{error}");
+        }
+
+        keeper.revoke("screen").await.unwrap();
+        // What was on its way may still come, and then the end.
+        while news.next().await.is_some() {}
+        let error = Client::connect_to(&good).await.unwrap_err().to_string();
+        assert!(error.contains("revoked"), "{error}");
+    }
 }

@@ -435,7 +435,7 @@ fn audit(limit: usize, files: &Files) -> anyhow::Result<String> {
             .map_or_else(|| "no role".to_owned(), |role| role.to_string());
         format::plain(
             &format!(
-                "{:>9}  {} ({role}, {}{})  {}{params}: {}",
+                "{:>18}  {} ({role}, {}{})  {}{params}: {}",
                 ago(now, line.unix_s),
                 line.who,
                 line.via,
@@ -533,7 +533,10 @@ fn own_name() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| "somebody".to_owned());
+        .unwrap_or_else(|| match rustix::process::geteuid().is_root() {
+            true => "root".to_owned(),
+            false => "somebody".to_owned(),
+        });
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = match host.trim() {
         "" => user,

@@ -590,6 +590,10 @@ fn unreachable_agent(url: &str, error: &WsHandshakeError) -> ClientError {
         other => other.to_string(),
     };
     match error {
+        WsHandshakeError::Rejected { status_code: 400 } if url.starts_with("http://") => {
+            let reason = "it wants TLS there, or speaks something else; try https://".to_owned();
+            ClientError::NotAnAgent { url, reason }
+        }
         WsHandshakeError::Rejected { .. }
         | WsHandshakeError::Redirected { .. }
         | WsHandshakeError::Transport(_) => ClientError::NotAnAgent { url, reason },

@@ -22,7 +22,7 @@ pub mod reach;
 pub mod render;
 pub mod top;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, TOKEN_VARIABLE, Target};
 pub use look::Look;
 pub use reach::{AgentArgs, DEFAULT_URL};
 
