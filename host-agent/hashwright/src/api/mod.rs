@@ -292,4 +292,3 @@ async fn connection(socket: TcpStream, peer: SocketAddr, seat: Arc<Seat>, front:
         debug!(%error, "API connection ended");
     }
 }
-

@@ -28,11 +28,14 @@ pub(super) struct Wanted {
     pub(super) parts: Vec<Part>,
 }
 
+/// The way of frames to followers.
+type Frames = watch::Sender<Arc<Frame>>;
+
 /// All streams that somebody follows. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Hub {
     state: watch::Receiver<Arc<Snapshot>>,
-    streams: Arc<Mutex<BTreeMap<Wanted, Weak<watch::Sender<Arc<Frame>>>>>>,
+    streams: Arc<Mutex<BTreeMap<Wanted, Weak<Frames>>>>,
 }
 
 /// The state at one tick of a stream.
@@ -51,7 +54,7 @@ struct Frame {
 pub(super) struct Follower {
     frames: watch::Receiver<Arc<Frame>>,
     /// Keeps the stream going.
-    _stream: Arc<watch::Sender<Arc<Frame>>>,
+    _stream: Arc<Frames>,
     interval: Duration,
     sent: Option<(u64, Instant)>,
     seq: u64,
@@ -160,11 +163,7 @@ impl Frame {
 }
 
 /// Makes frames as long as somebody follows.
-async fn run(
-    stream: Weak<watch::Sender<Arc<Frame>>>,
-    state: watch::Receiver<Arc<Snapshot>>,
-    wanted: Wanted,
-) {
+async fn run(stream: Weak<Frames>, state: watch::Receiver<Arc<Snapshot>>, wanted: Wanted) {
     let mut ticks = tokio::time::interval_at(Instant::now() + wanted.interval, wanted.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
