@@ -1,13 +1,12 @@
 // The page of real agents with simulated boards. scripts/check-dashboard starts them and says where they are:
 // DEMO_URL, a demo in which this machine may do everything; STRICT_URL, an agent that wants a token, whose log
-// STRICT_LOG has a pairing code and whose config is STRICT_CONFIG. With SCREENSHOTS the pictures of the docs go there.
+// STRICT_LOG has a pairing code and whose config is STRICT_CONFIG.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { launch, open, strangers } from "./browser.mjs";
 
-const { DEMO_URL: demo, STRICT_URL: strict, STRICT_LOG: log, STRICT_CONFIG: config, SCREENSHOTS: pictures } = process.env;
+const { DEMO_URL: demo, STRICT_URL: strict, STRICT_LOG: log, STRICT_CONFIG: config } = process.env;
 const needs = { skip: demo ? false : "no agent: run scripts/check-dashboard" };
 
 let browser, page;
@@ -236,20 +235,3 @@ test("pools are saved in the config file with all that a person wrote there", ne
   await sees(".toasts", /Saved in the config file/);
   assert.match(readFileSync(config, "utf8"), /127\.0\.0\.1:10"[\s\S]*127\.0\.0\.1:9"[\s\S]*# this board is the one in the kitchen\n/);
 });
-
-for (const colorScheme of ["light", "dark"]) {
-  test(`pictures in ${colorScheme}`, { skip: pictures ? false : "only for the docs" }, async () => {
-    await show(demo, { colorScheme, viewport: { width: 1280, height: 860 } });
-    await page.waitForSelector("#shares table");
-    await page.waitForTimeout(3000);
-    await page.screenshot({ path: join(pictures, `dashboard-${colorScheme}.png`) });
-    if (colorScheme === "light") {
-      await page.setViewportSize({ width: 390, height: 844 });
-      await page.waitForTimeout(500);
-      await page.screenshot({ path: join(pictures, "dashboard-phone.png") });
-    } else {
-      await page.locator("#chips").scrollIntoViewIfNeeded();
-      await page.locator("#chips").screenshot({ path: join(pictures, "dashboard-chips.png") });
-    }
-  });
-}
