@@ -678,6 +678,7 @@ fn every_key_of_the_reference_is_read_and_typed() {
             let text = match section.name {
                 "pool" => pool(&line),
                 "board" => format!("[[board]]\n{line}\n"),
+                "webhook" => format!("[[webhook]]\n{line}\n"),
                 "pool.password" => pool(&format!("password = {{ {line} }}")),
                 "pool.tls" => pool(&format!("tls = {{ {line} }}")),
                 "board.sim" => board(&format!("uart = \"sim\"\nsim = {{ {line} }}")),

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -174,12 +175,11 @@ impl Task {
             let answer = sender.send_request(message).await;
             answer.map_err(|error| io::Error::other(format!("the receiver broke off: {error}")))
         };
+        let (mut answer, mut connection) = (pin!(answer), pin!(connection));
         let answer = tokio::select! {
-            answer = answer => answer?,
-            ended = connection => {
-                let problem = ended.err().map(|error| format!(": {error}")).unwrap_or_default();
-                return Err(io::Error::other(format!("it closed the connection{problem}")));
-            }
+            answer = &mut answer => answer?,
+            // It may have answered and closed at once.
+            _ = &mut connection => answer.await?,
         };
         let later = answer.headers().get(RETRY_AFTER);
         let later = later.and_then(|value| value.to_str().ok()?.trim().parse().ok());

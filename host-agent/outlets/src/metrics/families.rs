@@ -17,6 +17,7 @@ const MINER_STATES: &[&str] = &[
     "asleep",
     "degraded",
     "paused",
+    "disabled",
     "stopping",
 ];
 

@@ -182,7 +182,7 @@ impl Client {
         }
         if self.silent_at.is_some_and(|at| at <= now) {
             self.silent_at = None;
-            self.problem = Some("the broker has fallen silent".to_owned());
+            self.problem = Some("it has fallen silent".to_owned());
         }
     }
 
@@ -214,8 +214,14 @@ impl Client {
                 }
                 Core::RequestTimerCancel(kind) => self.set(kind, None),
                 Core::NotifyError(error) => {
-                    let problem =
-                        format!("the broker said something that is not MQTT 3.1.1: {error:?}");
+                    let problem = match error {
+                        MqttError::PacketTooLarge => {
+                            format!("a message came that is larger than {MAX_PACKET} bytes")
+                        }
+                        error => {
+                            format!("it said something that is not MQTT 3.1.1: {error:?}")
+                        }
+                    };
                     self.problem.get_or_insert(problem);
                 }
                 Core::RequestClose => {}

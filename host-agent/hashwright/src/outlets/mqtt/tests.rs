@@ -157,22 +157,40 @@ struct Served {
 impl Served {
     /// Waits until this has come.
     async fn sees(&mut self, text: &str) {
-        let read = async {
-            while !self
-                .seen
-                .windows(text.len())
+        self.until(text, |seen| {
+            seen.windows(text.len())
                 .any(|window| window == text.as_bytes())
-            {
+        })
+        .await;
+    }
+
+    /// Waits until this has been said about its being there; an id may stand before it.
+    async fn sees_that_it_is(&mut self, word: &str) {
+        let topic = b"/availability";
+        let said = |rest: &[u8]| {
+            let rest = rest.strip_prefix(topic);
+            let word = word.as_bytes();
+            rest.is_some_and(|rest| {
+                rest.starts_with(word) || rest[rest.len().min(2)..].starts_with(word)
+            })
+        };
+        self.until(word, |seen| (0..seen.len()).any(|at| said(&seen[at..])))
+            .await;
+    }
+
+    async fn until(&mut self, what: &str, test: impl Fn(&[u8]) -> bool) {
+        let read = async {
+            while !test(&self.seen) {
                 let mut buffer = [0; 4096];
                 let count = self.socket.read(&mut buffer).await.unwrap();
-                assert!(count > 0, "closed before {text}");
+                assert!(count > 0, "closed before {what}");
                 self.seen.extend(&buffer[..count]);
             }
         };
         let seen = timeout(Duration::from_secs(20), read).await;
         assert!(
             seen.is_ok(),
-            "no {text}: {}",
+            "no {what}: {}",
             String::from_utf8_lossy(&self.seen)
         );
     }
@@ -189,6 +207,7 @@ async fn accept(listener: &TcpListener) -> Served {
     };
     served.sees("hashwright-rack-3").await;
     served.socket.write_all(&CONNACK).await.unwrap();
+    served.seen.clear();
     served.sees("command/+").await;
     served
 }
@@ -225,7 +244,7 @@ async fn a_broker_is_told_everything_again_when_it_comes_back() {
         .sees("homeassistant/device/hashwright_rack-3/config")
         .await;
     first.sees("\"state\":\"mining\"").await;
-    first.sees("availabilityonline").await;
+    first.sees_that_it_is("online").await;
     // Whoever has no right is told so.
     let command = publish("hashwright/rack-3/command/pause", b"", 0);
     first.socket.write_all(&command).await.unwrap();
@@ -245,7 +264,7 @@ async fn a_broker_is_told_everything_again_when_it_comes_back() {
     // It was never acknowledged.
     second.sees("some-event").await;
     stopper.stop();
-    second.sees("availabilityoffline").await;
+    second.sees_that_it_is("offline").await;
     timeout(Duration::from_secs(5), task)
         .await
         .unwrap()
