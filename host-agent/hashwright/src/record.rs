@@ -24,6 +24,8 @@ use crate::state::Snapshot;
 use crate::stop::Stop;
 
 mod sample;
+#[cfg(test)]
+mod tests;
 
 use sample::Sampler;
 
