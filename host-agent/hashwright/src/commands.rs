@@ -7,6 +7,7 @@ pub mod pool;
 pub mod profiles;
 pub mod run;
 pub mod sim;
+pub mod sim_fleet;
 
 use std::io::IsTerminal;
 use std::path::Path;

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hashwright::cli::{self, ChipArgs, ClientArgs, Look};
-use hashwright::commands::{bench, check, demo, pool, profiles, run, sim};
+use hashwright::commands::{bench, check, demo, pool, profiles, run, sim, sim_fleet};
 use hashwright::commands::{note, say};
+use hashwright::fleet;
 
 /// Open firmware for Bitcoin miners: takes work from a pool, drives hash boards, verifies every nonce.
 ///
@@ -42,6 +43,8 @@ enum Command {
     Cooling(cli::CoolingArgs),
     /// Show what happened and why
     Events(cli::EventArgs),
+    /// Show what was: hashrate, power, temperatures and shares of up to a year
+    History(cli::history::HistoryArgs),
     /// Show the log of the running miner
     Log(cli::LogArgs),
     /// Watch a running miner, here or elsewhere, page by page
@@ -60,6 +63,10 @@ enum Command {
     Auth(cli::auth::Args),
     /// Get a token from an agent with its pairing code, and know the agent from then on
     Pair(cli::auth::PairArgs),
+    /// Find, watch and change many machines
+    Fleet(fleet::command::Args),
+    /// Run many simulated agents in one process, to try out what watches fleets
+    SimFleet(sim_fleet::Args),
     /// Serve a simulated board on a pty or socket
     Sim(sim::Args),
     /// Serve the embedded pool: Stratum V1, or V2 with --v2
@@ -159,6 +166,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cooling(args) => say(&cli::cooling(&args).await?)?,
         Command::Events(args) if args.follow => cli::follow_events(&args).await?,
         Command::Events(args) => say(&cli::events(&args).await?)?,
+        Command::History(args) => say(&cli::history::history(&args).await?)?,
         Command::Log(args) => cli::log(&args).await?,
         Command::Top(args) => cli::top::top(&args).await?,
         Command::Pause(args) => say(&cli::pause(&args).await?)?,
@@ -168,6 +176,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::ClearFault(args) => say(&cli::clear_fault(&args).await?)?,
         Command::Auth(args) => say(&cli::auth::run(&args).await?)?,
         Command::Pair(args) => say(&cli::auth::pair(&args).await?)?,
+        Command::Fleet(args) => return fleet::command::run(&args, look).await,
+        Command::SimFleet(args) => sim_fleet::run(args).await?,
         Command::Sim(args) => sim::run(args).await?,
         Command::Pool(args) => pool::run(args).await?,
         Command::Config { command } => match command {

@@ -73,6 +73,11 @@ impl Level {
                 Self::Unknown
             };
         }
+        // What one nonce stands for. So few of them say nothing of a chip yet.
+        let nonce = rate.sigma_hps * rate.sigma_hps / rate.hps;
+        if expected < MISSED * nonce && rate.hps < expected {
+            return Self::Unknown;
+        }
         let ratio = (rate.hps + 2.0 * rate.sigma_hps) / expected;
         match ratio {
             0.95.. => Self::Full,
@@ -284,6 +289,15 @@ mod tests {
         assert_eq!(Level::of(&silent(1e11), 0.0), Level::Dead);
         assert_eq!(Level::of(&silent(0.0), 20.0), Level::Dead);
         assert_eq!(Level::of(&ChipStatus::default(), 20.0), Level::Unknown);
+    }
+
+    #[test]
+    fn few_nonces_condemn_nobody() {
+        let mut early = chip(0, 0, 25.0);
+        early.hashrate.sigma_hps = 25e10;
+        assert_eq!(Level::of(&early, 4.0), Level::Unknown);
+        early.hashrate.hps = 1e12;
+        assert_eq!(Level::of(&early, 4.0), Level::Full);
     }
 
     #[test]

@@ -35,6 +35,10 @@ const LINES_KEPT: usize = 512;
 /// The longest name of the miner or URL of a pool shown, characters.
 const LONGEST: usize = 44;
 
+/// The longest answer to a wish, characters, and the lines that it may take.
+const LONGEST_ANSWER: usize = 300;
+const ANSWER_LINES: usize = 3;
+
 /// Lengths of time that the charts can show, minutes.
 const CHART_MINUTES: [u32; 4] = [2, 10, 30, 60];
 
@@ -118,7 +122,8 @@ pub struct Screen {
     tab: Tab,
     /// Lines that each page is scrolled by: down, or up where new lines come at the end.
     scrolled: [usize; Tab::ALL.len()],
-    minutes: usize,
+    /// Which of [`CHART_MINUTES`] the user wants; as it fits, if none.
+    minutes: Option<usize>,
     help: bool,
     dialogue: Option<Dialogue>,
     answer: Option<Answer>,
@@ -129,7 +134,6 @@ impl Screen {
     pub fn new(colour: bool) -> Self {
         Self {
             theme: Theme { colour },
-            minutes: 1,
             ..Self::default()
         }
     }
@@ -224,9 +228,9 @@ impl Screen {
             KeyCode::Home | KeyCode::Char('g') => self.scroll(isize::MIN),
             KeyCode::End | KeyCode::Char('G') => self.scroll(isize::MAX),
             KeyCode::Char('+' | '=') => {
-                self.minutes = (self.minutes + 1).min(CHART_MINUTES.len() - 1);
+                self.minutes = Some((self.minutes() + 1).min(CHART_MINUTES.len() - 1));
             }
-            KeyCode::Char('-') => self.minutes = self.minutes.saturating_sub(1),
+            KeyCode::Char('-') => self.minutes = Some(self.minutes().saturating_sub(1)),
             KeyCode::Char('p') => self.dialogue = Some(Dialogue::pause()),
             KeyCode::Char('r') => self.dialogue = Some(Dialogue::resume()),
             KeyCode::Char('c') => self.dialogue = Some(Dialogue::fans()),
@@ -239,10 +243,11 @@ impl Screen {
     /// Draws the whole screen.
     pub fn draw(&mut self, frame: &mut Frame<'_>) {
         let area = frame.area();
+        let below = self.footer(usize::from(area.width));
         let [header, body, footer] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Min(0),
-            Constraint::Length(1),
+            Constraint::Length(below.len() as u16),
         ])
         .areas(area);
         frame.render_widget(self.header(usize::from(header.width)), header);
@@ -251,7 +256,13 @@ impl Screen {
         } else {
             self.page(frame, body);
         }
-        frame.render_widget(self.footer(usize::from(footer.width)), footer);
+        frame.render_widget(Paragraph::new(below), footer);
+    }
+
+    /// Which of [`CHART_MINUTES`] is shown: at first ten minutes, or two while there is no more to show.
+    fn minutes(&self) -> usize {
+        let short = self.series.span_s() <= f64::from(CHART_MINUTES[0]) * 60.0;
+        self.minutes.unwrap_or(usize::from(!short))
     }
 
     fn page(&mut self, frame: &mut Frame<'_>, area: Rect) {
@@ -342,19 +353,21 @@ impl Screen {
         Line::from(left)
     }
 
-    /// The pages and the most important keys; or a question, or the answer to the last wish.
-    fn footer(&self, width: usize) -> Line<'static> {
+    /// The pages and the most important keys; or a question, or the answer to the last wish in a few
+    /// lines.
+    fn footer(&self, width: usize) -> Vec<Line<'static>> {
         if let Some(dialogue) = &self.dialogue {
-            return Line::styled(dialogue.text(), self.theme.badge());
+            return vec![Line::styled(dialogue.text(), self.theme.badge())];
         }
-        match &self.answer {
-            Some(Ok(done)) => {
-                return Line::styled(format::plain(done, 300), self.theme.mood(Mood::Good));
-            }
-            Some(Err(problem)) => {
-                return Line::styled(format::plain(problem, 300), self.theme.mood(Mood::Bad));
-            }
-            None => {}
+        let answer = self.answer.as_ref().map(|answer| match answer {
+            Ok(done) => (done, Mood::Good),
+            Err(problem) => (problem, Mood::Bad),
+        });
+        if let Some((text, mood)) = answer {
+            let parts = format::wrapped(&format::plain(text, LONGEST_ANSWER), width);
+            let lines = parts.into_iter().take(ANSWER_LINES);
+            let style = self.theme.mood(mood);
+            return lines.map(|part| Line::styled(part, style)).collect();
         }
         let right = "? help  q quit";
         let mut line = self.tabs(true);
@@ -362,12 +375,12 @@ impl Screen {
             line = self.tabs(false);
         }
         if line.width() + right.len() + 2 > width {
-            return Line::styled("q quit", self.theme.dim()).right_aligned();
+            return vec![Line::styled("q quit", self.theme.dim()).right_aligned()];
         }
         let gap = width - line.width() - right.len();
         line.push_span(Span::raw(" ".repeat(gap)));
         line.push_span(Span::styled(right, self.theme.dim()));
-        line
+        vec![line]
     }
 
     /// The pages by number, with their names or only that of the one shown.

@@ -79,6 +79,13 @@ impl Series {
         self.samples.back().map_or(0.0, |sample| sample.at_s)
     }
 
+    /// How much time the samples tell of, seconds.
+    #[must_use]
+    pub fn span_s(&self) -> f64 {
+        let first = self.samples.front().map_or(0.0, |sample| sample.at_s);
+        self.now_s() - first
+    }
+
     /// The samples of the last seconds: how long ago each was, as a negative number, and its value.
     /// Values that are unknown or not finite are left out.
     #[must_use]

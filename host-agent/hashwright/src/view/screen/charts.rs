@@ -27,7 +27,7 @@ struct Graph {
 impl Screen {
     /// Hashrate with its error, power and temperature, as many as there is room for.
     pub(super) fn charts(&self, frame: &mut Frame<'_>, area: Rect) {
-        let minutes = CHART_MINUTES[self.minutes];
+        let minutes = CHART_MINUTES[self.minutes()];
         let seconds = f64::from(minutes) * 60.0;
         let mut graphs = vec![self.hashrate_graph(seconds, minutes)];
         let watts = self.series.last(seconds, |sample| sample.power_w);

@@ -479,6 +479,8 @@ fn what_became_of_a_wish_is_shown_until_the_next_key() {
     let mut screen = Screen::new(false);
     screen.answered(Err("this token may only read".into()));
     assert!(shown(&mut screen, 80, 24)[23].contains("only read"));
+    screen.answered(Ok("cooling.mode: auto → manual; ".repeat(5)));
+    assert!(shown(&mut screen, 80, 24)[22].starts_with("cooling.mode: auto"));
     press(&mut screen, "2");
     assert!(shown(&mut screen, 80, 24)[23].contains("boards"));
 }
@@ -521,7 +523,7 @@ fn the_newest_events_are_seen_and_older_ones_found_by_scrolling() {
 #[test]
 fn charts_show_what_is_measured() {
     let mut screen = Screen::new(false).on(Tab::Charts);
-    for second in 0..120 {
+    for second in 0..200 {
         let mut state = snapshot();
         state.system.uptime_s = f64::from(second);
         state.miner.power_w = Some(3_200.0);
