@@ -58,7 +58,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// All of them.
+    /// All of them. Files know a metric by its place here, so new ones go to the end.
     pub const ALL: [Self; 20] = [
         Self::HashrateHps,
         Self::SigmaHps,

@@ -35,15 +35,13 @@ pub struct Key {
 
 /// All tables, in the order in which a config has them.
 pub const SECTIONS: &[Section] = &[
-    AGENT, UPSTREAM, POOL, PASSWORD, TLS, BOARD, BOARD_SIM, COOLING, API, API_TLS, HISTORY, CGMINER, AXEOS,
-    MQTT, WEBHOOK, MDNS,
+    AGENT, UPSTREAM, POOL, PASSWORD, TLS, BOARD, BOARD_SIM, COOLING, API, API_TLS, HISTORY,
+    CGMINER, AXEOS, MQTT, WEBHOOK, MDNS,
 ];
 
 /// Tables that configs will have, and that this version refuses rather than ignores: name, and
 /// what is meant to be set there.
-pub const PLANNED: &[(&str, &str)] = &[
-    ("tuner", "tuning of clock and voltage"),
-];
+pub const PLANNED: &[(&str, &str)] = &[("tuner", "tuning of clock and voltage")];
 
 const AGENT: Section = Section {
     name: "agent",
@@ -721,7 +719,7 @@ const HISTORY: Section = Section {
             default: Some("16"),
             range: "1 to 1024",
             about: "Most room that it takes in the state directory, MiB. Four boards and three pools fill about a \
-                    quarter of the default in a year; what does not fit goes oldest first.",
+                    sixth of the default in a year; what does not fit goes oldest first.",
             example: "4",
         },
         Key {
@@ -865,7 +863,9 @@ const MQTT: Section = Section {
         Key {
             name: "id",
             kind: "text",
-            default: Some("the agent's name; with the end of the hardware address, if it has no name of its own"),
+            default: Some(
+                "the agent's name; with the end of the hardware address, if it has no name of its own",
+            ),
             range: "a level of a topic",
             about: "The level of the topics that tells this miner from others. No two miners at a broker may \
                     have the same.",
@@ -977,6 +977,12 @@ pub(super) fn keys_of(section: &str) -> Box<dyn Iterator<Item = &'static str>> {
             .flat_map(|section| section.keys)
             .map(|key| key.name),
     )
+}
+
+/// The keys of the table called `section`, in the order in which people write them.
+pub(crate) fn keys(section: &str) -> &'static [Key] {
+    let known = SECTIONS.iter().find(|known| known.name == section);
+    known.map_or(&[], |section| section.keys)
 }
 
 /// The table that a key belongs to, as written, if there is one.
