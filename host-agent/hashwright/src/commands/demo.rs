@@ -161,7 +161,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             server.local_addr()
         ))?;
     }
-    let shown = show(how, agent.state.clone(), &stopper, &stop).await;
+    let feed = match how {
+        Show::View => view::local(
+            agent.state.clone(),
+            agent.events.clone(),
+            agent.settings.clone(),
+        ),
+        _ => agent.state.clone().into(),
+    };
+    let shown = show(how, feed, &stopper, &stop).await;
     stopper.stop();
     let state = agent.state.clone();
     agent.finished().await?;

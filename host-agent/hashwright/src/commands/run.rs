@@ -13,7 +13,7 @@ use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::config::DEFAULT_PATH;
 use crate::settings::ConfigFile;
-use crate::{api, faces, outlets, stop};
+use crate::{api, faces, outlets, stop, view};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -102,7 +102,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         (false, true) => Show::Json,
         (false, false) => Show::Nothing,
     };
-    let shown = show(how, agent.state.clone(), &stopper, &stop).await;
+    let feed = match how {
+        Show::View => view::local(
+            agent.state.clone(),
+            agent.events.clone(),
+            agent.settings.clone(),
+        ),
+        _ => agent.state.clone().into(),
+    };
+    let shown = show(how, feed, &stopper, &stop).await;
     stopper.stop();
     let state = agent.state.clone();
     agent.finished().await?;

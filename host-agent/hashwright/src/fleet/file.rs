@@ -193,6 +193,8 @@ impl FleetFile {
     /// Adds an agent, or gives the one of its name these values. Groups are added to those that it
     /// has; what else a person wrote stays.
     pub fn upsert(&mut self, agent: Known) {
+        // What stands at the end goes before what comes after it, and not behind that.
+        let trailing = self.document.trailing().as_str().unwrap_or("").to_owned();
         let tables = self
             .document
             .entry("agent")
@@ -203,7 +205,10 @@ impl FleetFile {
         };
         let old = self.agents.iter().position(|old| old.name == agent.name);
         let index = old.unwrap_or_else(|| {
-            tables.push(Table::new());
+            let mut table = Table::new();
+            let gap = if tables.is_empty() { "" } else { "\n" };
+            table.decor_mut().set_prefix(trailing + gap);
+            tables.push(table);
             self.agents.push(Known::default());
             tables.len() - 1
         });
@@ -212,6 +217,9 @@ impl FleetFile {
             fill(table, &merged);
         }
         self.agents[index] = merged;
+        if old.is_none() {
+            self.document.set_trailing("");
+        }
     }
 
     /// Writes the file, in one step, readable for its owner only.
@@ -331,6 +339,17 @@ mod tests {
         let again = FleetFile::parse(Path::new("fleet.toml"), &written).unwrap();
         assert_eq!(again.agents(), file.agents());
         assert_eq!(again.agents()[0].groups, ["rack-1", "s19"]);
+    }
+
+    #[test]
+    fn what_stands_at_the_end_stays_before_what_is_added() {
+        let mut file = FleetFile::parse(Path::new("f"), HEAD).unwrap();
+        file.upsert(known("a", "http://10.0.0.1"));
+        file.upsert(known("b", "http://10.0.0.2"));
+        let written = file.document.to_string();
+        assert!(written.starts_with(HEAD), "{written}");
+        let rest = "[[agent]]\nname = \"a\"\nurl = \"http://10.0.0.1\"\n\n[[agent]]\nname = \"b\"\nurl = \"http://10.0.0.2\"\n";
+        assert_eq!(written.strip_prefix(HEAD), Some(rest));
     }
 
     #[test]

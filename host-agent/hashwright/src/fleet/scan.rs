@@ -82,6 +82,9 @@ async fn describe(client: &Client, url: String) -> Option<Found> {
     if !found.needs_token
         && let Ok(system) = get::<SystemInfo>(client, &none).await
     {
+        if !system.name.is_empty() {
+            found.agent = system.name;
+        }
         found.version = Some(system.version);
         let boards = get::<BoardList>(client, &none).await.unwrap_or_default();
         let pools = [];

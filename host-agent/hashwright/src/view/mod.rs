@@ -13,6 +13,7 @@ pub mod chipmap;
 mod events;
 pub mod feed;
 mod lines;
+mod local;
 mod screen;
 pub mod series;
 pub mod terminal;
@@ -21,6 +22,7 @@ pub mod theme;
 pub use events::{Event, Mood, Watcher};
 pub use feed::{Feed, Link, Wish};
 pub use lines::{Progress, SUMMARY_EVERY, log_lines, summary, write_lines};
+pub use local::local;
 pub use screen::{Deed, Screen, Tab};
 
 /// Why the view ended.
