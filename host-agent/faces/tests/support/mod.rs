@@ -7,16 +7,16 @@ use rpc::Snapshot;
 use rpc::state::{BoardStatus, PoolStatus, Rate, Rates, StationStatus};
 use station::status::{FanStatus, Reading, Source, Status, Unit};
 
-pub const UNIX_S: u64 = 1_700_000_000;
+pub(crate) const UNIX_S: u64 = 1_700_000_000;
 
-pub struct Miner {
-    pub state: Snapshot,
-    pub books: Books,
-    pub facts: Facts,
+pub(crate) struct Miner {
+    pub(crate) state: Snapshot,
+    pub(crate) books: Books,
+    pub(crate) facts: Facts,
 }
 
 impl Miner {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut state = Snapshot::default();
         state.system.name = "rack-3-7".to_owned();
         state.system.hostname = "miner".to_owned();
@@ -59,7 +59,7 @@ impl Miner {
         }
     }
 
-    pub fn now(&self) -> Now<'_> {
+    pub(crate) fn now(&self) -> Now<'_> {
         Now {
             state: &self.state,
             books: &self.books,
@@ -69,14 +69,14 @@ impl Miner {
     }
 
     /// The step that an address with every right gets.
-    pub fn step(&self, request: &[u8]) -> Step {
+    pub(crate) fn step(&self, request: &[u8]) -> Step {
         let port = writer();
         let group = port.group([127, 0, 0, 1].into()).expect("allowed");
         port.answer(request, group, &self.now())
     }
 
     /// A reply without its NUL.
-    pub fn ask(&self, request: &[u8]) -> String {
+    pub(crate) fn ask(&self, request: &[u8]) -> String {
         let Step::Reply(mut reply) = self.step(request) else {
             panic!("asks for something");
         };
@@ -84,17 +84,17 @@ impl Miner {
         String::from_utf8(reply).expect("UTF-8")
     }
 
-    pub fn json(&self, command: &str) -> serde_json::Value {
+    pub(crate) fn json(&self, command: &str) -> serde_json::Value {
         let request = serde_json::json!({ "command": command }).to_string();
         serde_json::from_str(&self.ask(request.as_bytes())).expect("JSON")
     }
 }
 
-pub fn writer() -> Port {
+pub(crate) fn writer() -> Port {
     Port::new(Access::new(&["W:127.0.0.1"], &[]).expect("rules"), None)
 }
 
-pub fn rates(hps: f64) -> Rates {
+pub(crate) fn rates(hps: f64) -> Rates {
     let rate = Rate {
         hps,
         sigma_hps: hps / 10.0,
