@@ -452,7 +452,9 @@ fn audit(limit: usize, files: &Files) -> anyhow::Result<String> {
 /// What an agent's config says that matters here.
 struct Its {
     store: Store,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     name: String,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     own_certificate: Option<(PathBuf, PathBuf)>,
 }
 
