@@ -18,6 +18,7 @@ for (const colorScheme of ["light", "dark"]) {
     await page.waitForSelector("#shares table");
     const { uptime_s: uptime } = (await ask("system.info")).result;
     await page.waitForTimeout(Math.max(3, SETTLED_S - uptime) * 1000);
+    await page.waitForFunction(() => document.querySelector("header.top .pill").innerText === "mining", undefined, { timeout: 300_000 });
     await page.screenshot({ path: join(folder, `dashboard-${colorScheme}.png`) });
     if (colorScheme === "light") {
       await page.locator("#chips").screenshot({ path: join(folder, "dashboard-chips.png") });

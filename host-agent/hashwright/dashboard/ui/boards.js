@@ -26,7 +26,7 @@ function Board({ board, station }) {
     <${Meter} label="Hashrate against expectation" value=${hps} max=${Math.max(board.expected_hps * 1.1, 1)} text=${percent(share)}
       kind=${share === null || share > 0.9 ? "good" : share > 0.6 ? "warn" : "bad"} marks=${[{ at: board.expected_hps, name: "expected", kind: "calm" }]} />
     <p class="muted small">${share === null ? "no chip runs" : `${percent(share)} of ${rate(board.expected_hps)} expected`}</p>
-    ${board.problem && html`<p class="alert warn">${board.problem}</p>`}
+    ${board.problem && !(fault && board.problem.startsWith(fault.code)) && html`<p class="alert warn">${board.problem}</p>`}
     ${fault && html`<div class=${`alert ${fault.latched || !guard.power ? "bad" : "warn"}`} role="alert">
       <p><b>${fault.code}</b> ${fault.latched ? "– latched" : ""} · ${duration(fault.age_s)} ago</p><p>${fault.what}</p><p>${fault.advice}</p>
       ${guard.retry_in_s !== null && html`<p>The guard tries again in ${duration(guard.retry_in_s)}.</p>`}
