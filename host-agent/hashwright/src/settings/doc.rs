@@ -6,6 +6,8 @@ use std::fmt;
 use serde_json::{Map, Value as Json};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
+use crate::config::reference::Key;
+
 /// Longest path that is looked at, characters.
 const LONGEST: usize = 120;
 
@@ -225,9 +227,12 @@ fn put(table: &mut Table, keys: &[String], value: Option<Value>) {
     }
 }
 
-/// A table with these values.
-pub(crate) fn table(values: &Map<String, Json>) -> Result<Table, EditError> {
+/// A table with these values; `order` has the keys in the order in which people write them.
+pub(crate) fn table(values: &Map<String, Json>, order: &[Key]) -> Result<Table, EditError> {
     let mut table = Table::new();
+    let place = |key: &str| order.iter().position(|known| known.name == key);
+    let mut values: Vec<_> = values.iter().collect();
+    values.sort_by_key(|(key, _)| place(key).unwrap_or(usize::MAX));
     for (key, value) in values {
         let value = toml(value).ok_or_else(|| EditError::Null(key.clone()))?;
         table.insert(key, Item::Value(value));
@@ -481,7 +486,7 @@ mode = \"auto\"
         let list = list(&mut doc, "pool").unwrap();
         let mut tables: Vec<_> = list.iter().cloned().collect();
         let more = json!({"url": "three.example:3333", "user": "c"});
-        tables.insert(1, table(more.as_object().unwrap()).unwrap());
+        tables.insert(1, table(more.as_object().unwrap(), &[]).unwrap());
         arrange(list, tables);
         let text = doc.to_string();
         let back: DocumentMut = text.parse().unwrap();

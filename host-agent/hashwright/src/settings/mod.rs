@@ -210,7 +210,7 @@ impl Settings {
         how: WriteOptions,
     ) -> Result<Changed, Error> {
         let (method, params) = (wish.method(), wish.params());
-        let outcome = self.call(actor, Call::Ask(wish, how)).await;
+        let outcome = self.call(actor, Call::Ask(Box::new(wish), how)).await;
         if !how.dry_run {
             self.audit(actor, method, &params, &outcome);
         }
@@ -363,7 +363,7 @@ pub(crate) struct Published {
 /// What is asked of the task.
 #[derive(Debug)]
 pub(crate) enum Call {
-    Ask(Wish, WriteOptions),
+    Ask(Box<Wish>, WriteOptions),
     Confirm(String),
     Rollback(String),
     Attach(ConfigFile),

@@ -16,6 +16,7 @@ use super::Wish;
 use super::doc::{self, EditError, Path};
 use super::limits::{self, Limit};
 use super::tree::{Ground, Station, Subject, Tree, mode_word};
+use crate::config::reference;
 use crate::config::{Control, Cooling, CoolingMode};
 use crate::upstream;
 
@@ -414,7 +415,10 @@ fn add(tree: &mut Tree, wish: &PoolAdd) -> Result<(), Error> {
     for (key, value) in &values {
         check(tree, &Path::of("pool", index, key), value)?;
     }
-    tables.insert(index, doc::table(&values).map_err(edit_error)?);
+    tables.insert(
+        index,
+        doc::table(&values, reference::keys("pool")).map_err(edit_error)?,
+    );
     arrange(&mut tree.doc, tables)
 }
 
@@ -485,7 +489,7 @@ fn replace(tree: &mut Tree, wish: &PoolSet) -> Result<(), Error> {
             .iter_mut()
             .find(|table| table.as_ref().is_some_and(same));
         let table = match known.and_then(Option::take) {
-            None => doc::table(&values).map_err(edit_error)?,
+            None => doc::table(&values, reference::keys("pool")).map_err(edit_error)?,
             Some(known) => {
                 let kept = |key: &str| KEPT.contains(&key) && !values.contains_key(key);
                 let mut table = known.clone();
@@ -494,7 +498,9 @@ fn replace(tree: &mut Tree, wish: &PoolSet) -> Result<(), Error> {
                 values.retain(|key, value| {
                     table.get(key).and_then(doc::json).as_ref() != Some(value)
                 });
-                for (key, item) in doc::table(&values).map_err(edit_error)? {
+                for (key, item) in
+                    doc::table(&values, reference::keys("pool")).map_err(edit_error)?
+                {
                     table.insert(&key, item);
                 }
                 table

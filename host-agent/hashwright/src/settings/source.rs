@@ -14,6 +14,7 @@ use stratum::url::Scheme;
 use toml_edit::{DocumentMut, Item, Table};
 
 use super::doc;
+use crate::config::reference;
 use crate::config::{
     Board, Channel, Config, Control, CoolingMode, Environment, Pool, Strategy, System, Terms,
 };
@@ -82,7 +83,7 @@ pub(crate) fn document(config: &Config) -> DocumentMut {
         // Nothing here is null within a value.
         if let Some(table) = values
             .as_object()
-            .and_then(|values| doc::table(&full(values)).ok())
+            .and_then(|values| doc::table(&full(values), reference::keys(name)).ok())
         {
             document.insert(name, Item::Table(table));
         }
@@ -107,7 +108,7 @@ pub(crate) fn document(config: &Config) -> DocumentMut {
 }
 
 fn list(tables: impl Iterator<Item = Json>) -> Item {
-    let tables = tables.filter_map(|values| doc::table(&full(values.as_object()?)).ok());
+    let tables = tables.filter_map(|values| doc::table(&full(values.as_object()?), &[]).ok());
     let mut list = toml_edit::ArrayOfTables::new();
     tables.for_each(|table: Table| list.push(table));
     Item::ArrayOfTables(list)

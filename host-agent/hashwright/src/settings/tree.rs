@@ -213,7 +213,10 @@ impl Tree {
                 _ if entry.secret => SECRET.into(),
                 value => value,
             };
-            (from != to).then(|| Change {
+            // Of a table that comes or goes only what is said in it is worth a word.
+            let both = before.iter().any(|old| old.path == entry.path)
+                && after.iter().any(|new| new.path == entry.path);
+            (from != to && (both || entry.said)).then(|| Change {
                 path: entry.path.clone(),
                 from: shown(from),
                 to: shown(to),
@@ -241,6 +244,7 @@ impl Tree {
             let Some(own) = own else { continue };
             let mut put = |key: &str, value: Json| {
                 entries.push(Entry {
+                    said: true,
                     path: format!("station[{index}].cooling.{key}"),
                     value,
                     secret: false,
@@ -254,6 +258,7 @@ impl Tree {
             put("target_c", own.target_c.map_or(Json::Null, doc::number));
         }
         entries.push(Entry {
+            said: true,
             path: "miner.paused".to_owned(),
             value: self.paused.into(),
             secret: false,
@@ -264,6 +269,7 @@ impl Tree {
 
     fn entry(&self, ground: &Ground<'_>, path: &Path, key: &Key) -> Entry {
         let (own, base) = (doc::get(&self.doc, path), doc::get(ground.base, path));
+        let said = own.is_some();
         let origin = match (&own, &base) {
             (own, base) if own != base => "changed",
             (Some(_), _) if ground.has_file => "file",
@@ -284,6 +290,7 @@ impl Tree {
             (None, None) => (limits::default(key), origin),
         };
         Entry {
+            said,
             path: path.to_string(),
             secret: limits::is_secret(&path.table, key.name),
             value,
@@ -327,6 +334,8 @@ pub(crate) fn mode_word(mode: CoolingMode) -> &'static str {
 
 struct Entry {
     path: String,
+    /// Rather than left to the default.
+    said: bool,
     value: Json,
     secret: bool,
     origin: &'static str,
