@@ -88,34 +88,33 @@ impl Cell {
 mod tests {
     use super::*;
 
-    fn merged(metric: Metric, values: &[Option<f64>], level: usize) -> Cell {
+    fn merged(metric: Metric, values: &[Option<f64>]) -> Cell {
         let mut cell = Cell::default();
         for value in values {
             cell.add(metric, [quantize(metric, *value), NONE, NONE], 1);
         }
-        let _ = level;
         cell
     }
 
     #[test]
     fn means_leave_out_what_is_not_known() {
         let metric = Metric::TemperatureC;
-        let cell = merged(metric, &[Some(50.0), None, Some(60.0)], 0);
+        let cell = merged(metric, &[Some(50.0), None, Some(60.0)]);
         assert_eq!(cell.value(metric, 0), Some(55.0));
         assert_eq!(cell.part(metric, Part::Min, 0), 500);
         assert_eq!(cell.part(metric, Part::Max, 0), 600);
-        assert_eq!(merged(metric, &[None], 0).value(metric, 0), None);
+        assert_eq!(merged(metric, &[None]).value(metric, 0), None);
     }
 
     #[test]
     fn counts_add_up_and_states_are_the_last() {
         let counts = [Some(2.0), Some(0.0), None, Some(5.0)];
         assert_eq!(
-            merged(Metric::Accepted, &counts, 0).value(Metric::Accepted, 0),
+            merged(Metric::Accepted, &counts).value(Metric::Accepted, 0),
             Some(7.0)
         );
         assert_eq!(
-            merged(Metric::State, &counts, 0).value(Metric::State, 0),
+            merged(Metric::State, &counts).value(Metric::State, 0),
             Some(5.0)
         );
     }
@@ -125,11 +124,11 @@ mod tests {
         // 60 values of 5 s each are 12 independent ones.
         let metric = Metric::SigmaHps;
         let second = 1e12;
-        let minute = merged(metric, &[Some(second); 60], 0)
+        let minute = merged(metric, &[Some(second); 60])
             .value(metric, 0)
             .unwrap();
         assert!((minute / (second / 12_f64.sqrt()) - 1.0).abs() < 0.001);
-        let hour = merged(metric, &[Some(minute); 60], 1)
+        let hour = merged(metric, &[Some(minute); 60])
             .value(metric, 1)
             .unwrap();
         assert!((hour / (second / 720_f64.sqrt()) - 1.0).abs() < 0.002);

@@ -459,33 +459,37 @@ impl<'p> Page<'p> {
     }
 
     /// The names that it holds, by key.
-    pub(crate) fn names(&self) -> Vec<(u32, Kind, String)> {
+    pub(crate) fn names(&self) -> Vec<Name> {
         let mut names = Vec::new();
-        let mut rest = self.payload;
-        while self.head.level == NAMES {
-            let Some((name, behind)) = name(rest) else {
-                break;
-            };
+        let mut rest = match self.head.level {
+            NAMES => self.payload,
+            _ => &[],
+        };
+        while let Some(name) = name(&mut rest) {
             names.push(name);
-            rest = behind;
         }
         names
     }
 }
 
-fn name(bytes: &[u8]) -> Option<((u32, Kind, String), &[u8])> {
+/// Key, kind and name of a series.
+pub(crate) type Name = (u32, Kind, String);
+
+/// Takes a name off the front.
+fn name(bytes: &mut &[u8]) -> Option<Name> {
     let (fixed, rest) = bytes.split_first_chunk::<6>()?;
     let (text, rest) = rest.split_at_checked(fixed[5].into())?;
+    *bytes = rest;
     let key = u32::from_le_bytes(*fixed.first_chunk()?);
     let text = String::from_utf8_lossy(text).into_owned();
-    Some(((key, Kind::from_number(fixed[4])?, text), rest))
+    Some((key, Kind::from_number(fixed[4])?, text))
 }
 
 /// Longest name, bytes.
 pub(crate) const NAME_BYTES: usize = 120;
 
 /// A page with as many names as fit, and how many those are.
-pub(crate) fn names_page(seq: u64, names: &[(u32, Kind, String)]) -> (Box<PageBytes>, usize) {
+pub(crate) fn names_page(seq: u64, names: &[Name]) -> (Box<PageBytes>, usize) {
     let mut payload = Vec::new();
     let mut fitted = 0;
     for (key, kind, name) in names {

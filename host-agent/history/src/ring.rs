@@ -222,17 +222,18 @@ impl<P: Pages> Ring<P> {
         {
             return at;
         }
-        for level in 0..LEVELS.len() {
-            let keep = LEVELS[level].keep_s * groups.max(1);
+        for (level, wanted) in LEVELS.iter().enumerate() {
+            let keep = wanted.keep_s * groups.max(1);
             let floor = floors.get(level + 1).copied().flatten();
             let Some((_, oldest)) = self.level(level).next() else {
                 continue;
             };
             let covered = floor.is_none_or(|floor| oldest.last() <= floor);
-            if covered && self.spans[level] - oldest.span.min(self.spans[level]) >= keep {
-                if let Some(at) = self.drop_oldest(level) {
-                    return at;
-                }
+            if covered
+                && self.spans[level].saturating_sub(oldest.span) >= keep
+                && let Some(at) = self.drop_oldest(level)
+            {
+                return at;
             }
         }
         if self.pages.count() < self.most {
