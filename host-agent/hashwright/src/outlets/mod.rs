@@ -63,7 +63,7 @@ const GOODBYE: Duration = Duration::from_secs(3);
 pub fn start(config: &Config, links: &Links, reached: &Reached, stop: &Stop) -> Outlets {
     let mut outlets = Outlets::default();
     // Without the features none of these is used.
-    let _ = (links, stop, &mut outlets.tasks);
+    let _ = (config, links, reached, stop, &mut outlets.tasks);
     #[cfg(feature = "mqtt")]
     if let Some(wanted) = &config.mqtt {
         let run = mqtt::run(wanted.clone(), links.clone(), reached.clone(), stop.clone());
@@ -74,12 +74,10 @@ pub fn start(config: &Config, links: &Links, reached: &Reached, stop: &Stop) -> 
         let run = webhook::run(wanted.clone(), links.clone(), stop.clone());
         outlets.spawn(run, links);
     }
+    #[cfg(feature = "mdns")]
     if config.mdns.announces(reached.listen) {
-        #[cfg(feature = "mdns")]
-        outlets.spawn(
-            mdns::run(links.clone(), reached.clone(), stop.clone()),
-            links,
-        );
+        let run = mdns::run(links.clone(), reached.clone(), stop.clone());
+        outlets.spawn(run, links);
     }
     outlets
 }
@@ -118,7 +116,6 @@ impl Outlets {
 
 /// What answers at `/metrics`: state, query of the URL and `Accept` header go in, content type and page
 /// come out.
-#[must_use]
 pub fn metrics()
 -> impl Fn(&Snapshot, &str, Option<&str>) -> (String, String) + Send + Sync + 'static {
     let exporter = Mutex::new(Exporter::new());
