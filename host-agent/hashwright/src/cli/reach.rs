@@ -144,7 +144,7 @@ pub async fn ask<M: Method>(
 ///
 /// The agent's refusal, no reply, or one that does not fit this version.
 pub async fn get<M: Method>(client: &Client, params: &M::Params) -> Result<M::Reply, ClientError> {
-    typed::<M>(&*ask::<M>(client, params).await?)
+    typed::<M>(&ask::<M>(client, params).await?)
 }
 
 /// Reads the result of a method.

@@ -646,7 +646,7 @@ impl Progress {
 
     fn tell(&mut self, done: usize, all: usize) {
         // Each one of a few, and each hundredth of many.
-        if self.shown && (done == all || done % (all / 100).max(1) == 0) {
+        if self.shown && (done == all || done.is_multiple_of((all / 100).max(1))) {
             let _ = write!(io::stderr(), "\r{done} of {all} {} ", self.what);
         }
     }

@@ -19,8 +19,11 @@ pub const MAX_PLACES: usize = 65_536;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     hosts: Hosts,
-    ports: Option<(u16, u16)>,
+    ports: Option<Ports>,
 }
+
+/// The first and the last.
+type Ports = (u16, u16);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hosts {
@@ -188,7 +191,7 @@ impl fmt::Display for Place {
 }
 
 /// The hosts of a range, and its ports.
-fn split_ports(text: &str) -> Result<(&str, Option<(u16, u16)>), RangeError> {
+fn split_ports(text: &str) -> Result<(&str, Option<Ports>), RangeError> {
     let shape = || RangeError::Shape(text.to_owned());
     let (hosts, ports) = if let Some(rest) = text.strip_prefix('[') {
         let (hosts, rest) = rest.split_once(']').ok_or_else(shape)?;

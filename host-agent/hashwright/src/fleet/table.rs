@@ -173,15 +173,30 @@ pub fn lines(answers: &[Answer], width: Option<usize>) -> Vec<String> {
     let known = |value: Option<f64>, digits: usize| {
         value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
     };
-    let mut table = Table::new([
+    // What no machine measures has no column.
+    let any = |value: fn(&Reading) -> bool| {
+        let mut readings = answers.iter().filter_map(|answer| answer.reading.as_ref());
+        readings.any(value)
+    };
+    let powered = any(|reading| reading.power_w.is_some());
+    let heated = any(|reading| reading.hottest_c.is_some());
+    let mut columns = vec![
         Column::left("name"),
         Column::left("groups").gives_way(9),
         Column::left("state"),
         Column::right("rate, 10 min"),
         Column::right("of exp.").gives_way(1),
-        Column::right("W").gives_way(4),
-        Column::right("J/TH").gives_way(5),
-        Column::right("°C").gives_way(2),
+    ];
+    if powered {
+        columns.extend([
+            Column::right("W").gives_way(4),
+            Column::right("J/TH").gives_way(5),
+        ]);
+    }
+    if heated {
+        columns.push(Column::right("°C").gives_way(2));
+    }
+    columns.extend([
         Column::right("chips").gives_way(6),
         Column::right("accepted").gives_way(7),
         Column::right("rejected").gives_way(8),
@@ -189,26 +204,34 @@ pub fn lines(answers: &[Answer], width: Option<usize>) -> Vec<String> {
         Column::left("model").gives_way(10),
         Column::left("trouble"),
     ]);
+    let count = columns.len();
+    let mut table = Table::new(columns);
     for answer in answers {
         let name = format::plain(&answer.name, CELL);
         let groups = format::plain(&answer.groups.join(","), CELL);
         let trouble = format::plain(&answer.trouble(), TROUBLE);
         let Some(reading) = &answer.reading else {
-            let mut cells = vec!["–".to_owned(); 14];
+            let mut cells = vec!["–".to_owned(); count];
             (cells[0], cells[1]) = (name, groups);
-            (cells[2], cells[13]) = ("no answer".to_owned(), trouble);
+            (cells[2], cells[count - 1]) = ("no answer".to_owned(), trouble);
             table.push(cells);
             continue;
         };
-        table.push([
+        let mut cells = vec![
             name,
             groups,
             format::plain(&reading.state, CELL),
             format::hashrate(reading.hps),
             format::percent(reading.hps, reading.expected_hps),
-            known(reading.power_w, 0),
-            known(reading.efficiency_j_th, 1),
-            known(reading.hottest_c, 1),
+        ];
+        if powered {
+            cells.push(known(reading.power_w, 0));
+            cells.push(known(reading.efficiency_j_th, 1));
+        }
+        if heated {
+            cells.push(known(reading.hottest_c, 1));
+        }
+        cells.extend([
             format!("{}/{}", reading.chips, reading.chips_expected),
             reading.accepted.to_string(),
             reading.rejected.to_string(),
@@ -216,6 +239,7 @@ pub fn lines(answers: &[Answer], width: Option<usize>) -> Vec<String> {
             format::plain(&reading.model, CELL),
             trouble,
         ]);
+        table.push(cells);
     }
     table.lines(width)
 }

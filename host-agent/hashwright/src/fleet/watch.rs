@@ -248,6 +248,14 @@ impl Screen {
                 Line::styled(line, self.theme.mood(mood))
             })
             .collect();
+        let rows = if rows.is_empty() && self.asked {
+            vec![Line::styled(
+                "no machine is in trouble",
+                self.theme.mood(Mood::Good),
+            )]
+        } else {
+            rows
+        };
         frame.render_widget(Paragraph::new(rows), body);
         let filter = if self.troubled { "all" } else { "trouble only" };
         let last = (self.scrolled + height).min(shown.len());

@@ -104,15 +104,14 @@ impl terminal::Page for Live {
     }
 
     fn key(&mut self, key: KeyEvent) -> bool {
-        match self.screen.key(key) {
+        let wish = match self.screen.key(key) {
             Some(Deed::Quit) => return true,
-            Some(Deed::Wish(wish)) => {
-                if self.feed.wishes.try_send(wish).is_err() {
-                    let text = "this view cannot change anything; use the commands of hashwright";
-                    self.screen.answered(Err(text.to_owned()));
-                }
-            }
-            None => {}
+            Some(Deed::Wish(wish)) => wish,
+            None => return false,
+        };
+        if self.feed.wishes.try_send(wish).is_err() {
+            let text = "this view cannot change anything; use the commands of hashwright";
+            self.screen.answered(Err(text.to_owned()));
         }
         false
     }
