@@ -216,7 +216,7 @@ pub struct PathArgs {
     /// Print the reply as JSON
     #[arg(long)]
     pub json: bool,
-    /// Only settings at or below this path, e.g. cooling or pool[0]
+    /// Only settings at or below this path, e.g. `cooling` or `pool[0]`
     #[arg(value_name = "PATH")]
     pub path: Option<String>,
 }
