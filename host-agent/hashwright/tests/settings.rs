@@ -440,7 +440,7 @@ async fn clock_and_voltage_change_while_the_board_mines() {
             state.boards[0].frequency_mhz == mhz
                 && points
                     .actual_mv
-                    .is_some_and(|actual| (f64::from(actual) - f64::from(mv)).abs() < 15.0)
+                    .is_some_and(|actual| (actual - f64::from(mv)).abs() < 15.0)
         };
         let state = lab.run_until(2 * MINUTE, there).await;
         assert_eq!(state.boards[0].restarts, 0);

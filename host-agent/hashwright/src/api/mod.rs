@@ -1,6 +1,6 @@
 //! The API: JSON-RPC 2.0 over HTTP POST and WebSocket at `/rpc`, the dashboard at `/`, metrics at `/metrics`.
 //!
-//! A connection takes a seat ([`listen`]), a request passes the gate ([`gate`]) and the door ([`door`]), and
+//! A connection takes a seat (`listen`), a request passes the gate ([`gate`]) and the door (`door`), and
 //! a call is a view of the state tree or a wish on its way to those who check it ([`methods`]). All of it is
 //! bounded: sizes, numbers and times. The methods are described in `docs/rpc.md`.
 

@@ -104,7 +104,7 @@ struct Files {
 /// `hashwright pair`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PairArgs {
-    /// Where the agent is, e.g. https://rack-3-7.local:4029
+    /// Where the agent is, e.g. `https://rack-3-7.local:4029`
     url: String,
     /// The code that `hashwright auth pair` shows on the miner, or the agent when it starts
     code: String,
