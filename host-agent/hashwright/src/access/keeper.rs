@@ -619,8 +619,9 @@ impl Keeper {
             error!("{problem}");
         }
         let mut state = self.state();
-        // Reading may have closed it to others, which changes the stamp.
-        state.stamp = Stamp::read(&store.tokens());
+        // That from before it was read: if it has changed since, the next look reads it again, and what was
+        // taken back meanwhile does not stay good.
+        state.stamp = stamp;
         let loaded = loaded.map(|mut book| {
             if let Ok(old) = state.gate.book() {
                 book.merge_uses(old);

@@ -167,24 +167,43 @@ async fn call_method(
             return special(server, session, method, params, wants_reply).await;
         }
         (Ok(()), Handler::Later(call)) => {
-            let params = params.map(RawValue::to_owned);
-            let outcome = call(server.clone(), session.who.clone(), params).await;
-            // The settings have told of it themselves.
+            let kept = params.map(RawValue::to_owned);
+            let running = call(server.clone(), session.who.clone(), kept);
+            // The settings tell of it themselves.
             if !name.starts_with("auth.") {
-                return outcome;
+                return running.await;
             }
-            outcome
+            // Somebody who hangs up meanwhile has changed something all the same: it goes on record.
+            let (server, who) = (server.clone(), session.who.clone());
+            let params = params.map(RawValue::to_owned);
+            let done = tokio::spawn(async move {
+                let outcome = running.await;
+                record(&server, &who, method, params.as_deref(), &outcome);
+                outcome
+            });
+            return done
+                .await
+                .unwrap_or_else(|_| Err(Error::internal("the call broke off")));
         }
     };
-    // Pairing is recorded where it happens.
+    record(server, &session.who, method, params, &outcome);
+    outcome
+}
+
+/// Puts a write on record. Pairing is recorded where it happens.
+fn record(
+    server: &Server,
+    who: &Who,
+    method: &method::Descriptor,
+    params: Option<&RawValue>,
+    outcome: &Result<Box<RawValue>, Error>,
+) {
     if method.kind == Kind::Write && method.role.is_some() {
         let params = params.and_then(|params| serde_json::from_str(params.get()).ok());
         let said = outcome.as_ref().map(|_| ());
-        server
-            .door
-            .audit(&session.who, name, params.unwrap_or_default(), said);
+        let params = params.unwrap_or_default();
+        server.door.audit(who, method.name, params, said);
     }
-    outcome
 }
 
 /// Calls that change what a connection may do or gets.

@@ -209,12 +209,7 @@ impl Settings {
         wish: Wish,
         how: WriteOptions,
     ) -> Result<Changed, Error> {
-        let (method, params) = (wish.method(), wish.params());
-        let outcome = self.call(actor, Call::Ask(Box::new(wish), how)).await;
-        if !how.dry_run {
-            self.audit(actor, method, &params, &outcome);
-        }
-        outcome
+        self.call(actor, Call::Ask(Box::new(wish), how)).await
     }
 
     /// Keeps a change that would else be undone.
@@ -223,9 +218,7 @@ impl Settings {
     ///
     /// When no such change waits, or the actor could not have made it.
     pub async fn confirm(&self, actor: &Actor, id: &str) -> Result<Changed, Error> {
-        let outcome = self.call(actor, Call::Confirm(id.to_owned())).await;
-        self.audit(actor, "config.confirm", &json!({"id": id}), &outcome);
-        outcome
+        self.call(actor, Call::Confirm(id.to_owned())).await
     }
 
     /// Undoes a change that waits to be confirmed.
@@ -234,9 +227,7 @@ impl Settings {
     ///
     /// As for [`confirm`](Self::confirm).
     pub async fn rollback(&self, actor: &Actor, id: &str) -> Result<Changed, Error> {
-        let outcome = self.call(actor, Call::Rollback(id.to_owned())).await;
-        self.audit(actor, "config.rollback", &json!({"id": id}), &outcome);
-        outcome
+        self.call(actor, Call::Rollback(id.to_owned())).await
     }
 
     /// The changes that are undone unless they are confirmed.
@@ -303,13 +294,6 @@ impl Settings {
         self.calls.send(asked).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
-
-    fn audit(&self, actor: &Actor, method: &str, params: &Value, outcome: &Result<Changed, Error>) {
-        let auditor = self.auditor.borrow().clone();
-        if let Some(auditor) = auditor {
-            auditor.audit(actor, method, params, outcome.as_ref().map(|_| ()));
-        }
-    }
 }
 
 /// The config file as the agent read it.
@@ -367,6 +351,19 @@ pub(crate) enum Call {
     Confirm(String),
     Rollback(String),
     Attach(ConfigFile),
+}
+
+impl Call {
+    /// What goes on record of it, whether it succeeds or not: the method and its parameters, which may hold
+    /// secrets. None if it changes nothing, or is the program's own.
+    fn record(&self) -> Option<(&'static str, Value)> {
+        match self {
+            Self::Ask(wish, how) => (!how.dry_run).then(|| (wish.method(), wish.params())),
+            Self::Confirm(id) => Some(("config.confirm", json!({"id": id}))),
+            Self::Rollback(id) => Some(("config.rollback", json!({"id": id}))),
+            Self::Attach(_) => None,
+        }
+    }
 }
 
 /// A call with who makes it and the way back.

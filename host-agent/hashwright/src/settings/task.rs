@@ -136,22 +136,27 @@ impl Task {
             let asked = tokio::select! {
                 biased;
                 () = self.stop.stopped() => return,
-                asked = self.calls.recv() => asked,
+                // Before calls: however many come, what nobody confirms is undone in time.
                 () = self.parts.clock.sleep_until(due) => {
                     self.expire().await;
                     continue;
                 }
+                asked = self.calls.recv() => asked,
             };
             let Some(Asked { actor, call, reply }) = asked else {
                 return;
             };
+            let record = call.record();
             let outcome = match call {
                 Call::Ask(wish, how) => self.ask(&actor, &wish, how).await,
                 Call::Confirm(id) => self.confirm(&actor, &id).await,
                 Call::Rollback(id) => self.rollback(&actor, &id).await,
                 Call::Attach(file) => self.attach(file),
             };
-            // Whoever asked may have gone.
+            // Here, because whoever asked may have gone, and what they did counts all the same.
+            if let Some((method, params)) = record {
+                self.audit(&actor, method, &params, &outcome);
+            }
             let _ = reply.send(outcome);
         }
     }
@@ -377,16 +382,19 @@ impl Task {
             let agent = Actor::agent();
             self.note(&[], Severity::Warning, "rolled-back", &text, &agent);
             let outcome = self.undo(index, &agent).await;
-            let auditor = self.auditor.borrow().clone();
-            if let Some(auditor) = auditor {
-                let outcome = outcome.as_ref().map(|_| ());
-                auditor.audit(&agent, "config.rollback", &json!({"id": id}), outcome);
-            }
+            self.audit(&agent, "config.rollback", &json!({"id": id}), &outcome);
         }
         if self.leave_at.is_some_and(|at| at <= now) {
             self.restart.send_replace(true);
             self.parts.stopper.stop();
             self.leave_at = None;
+        }
+    }
+
+    fn audit(&self, actor: &Actor, method: &str, params: &Json, outcome: &Result<Changed, Error>) {
+        let auditor = self.auditor.borrow().clone();
+        if let Some(auditor) = auditor {
+            auditor.audit(actor, method, params, outcome.as_ref().map(|_| ()));
         }
     }
 
