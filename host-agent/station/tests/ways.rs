@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use board_simulator::board::{BoardSpec, Controller};
-use station::{Command, StationConfig, status::GuardLocation};
+use station::{Command, SetPoint, StationConfig, status::GuardLocation};
 use support::rig::Rig;
 
 const BOARDS: [&str; 4] = ["bitaxe-gamma", "bitaxe-max", "nerdqaxe-pp", "s19k-pro"];
@@ -141,5 +141,31 @@ fn a_core_that_somebody_else_switches_on_is_switched_off_again() {
         // Also once the guard has latched it.
         rig.run(10.0);
         assert!(!rig.truth().core_on);
+    }
+}
+
+/// What was measured last is of the time with power then, and everything is switched off once more in the
+/// middle of the check.
+#[test]
+fn a_board_that_is_wanted_again_at_once_comes_back_and_follows_its_clock() {
+    for name in BOARDS {
+        let mut rig = Rig::new(name);
+        rig.up();
+        for pause in [0.0, 0.1, 0.3, 0.7, 1.1] {
+            let point = rig.station.default_set_point();
+            rig.command(Command::Stop);
+            rig.run_until(60.0, |_, truth| !truth.core_on);
+            rig.run(pause);
+            rig.command(Command::Run(point));
+            rig.run_until(60.0, |status, _| status.boards[0].powered);
+            rig.run(30.0);
+            let mhz = point.mhz * 0.95;
+            rig.command(Command::SetPoint(SetPoint { mhz, ..point }));
+            rig.run_until(30.0, |status, _| {
+                let actual = status.set_points.actual_mhz;
+                actual.is_some_and(|actual| (actual - mhz).abs() < 0.1)
+            });
+            assert_eq!(rig.faults(), Vec::<&str>::new(), "{name}: {}", rig.log());
+        }
     }
 }

@@ -89,6 +89,8 @@ impl Station {
         self.released = None;
         self.set_mv = None;
         self.sent_mhz = None;
+        // What a check has set up is gone as well, and is set up again before anything is switched on.
+        self.prepared = false;
     }
 
     /// Goes on with the way up or down.
@@ -104,7 +106,8 @@ impl Station {
                     ));
                     self.stage = Stage::Lines(0, now);
                     self.go_up(now);
-                } else if !self.run && decision.state == State::On {
+                } else if !(self.run && self.prepared) && decision.state == State::On {
+                    // Either nobody wants it any more, or it takes another check.
                     let _ = self.guard.request(now, Request::Off);
                 }
             }
