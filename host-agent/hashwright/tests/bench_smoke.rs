@@ -89,3 +89,22 @@ fn every_share_that_a_pool_would_take_arrives_once() {
         assert_eq!(count(row, "lost"), count(row, "rejected"), "{row}");
     }
 }
+
+#[test]
+fn the_api_is_asked_beside_a_bare_server_and_a_crowd_is_held_off() {
+    let crowd = ["--dashboards", "3", "--idle", "20", "--bad", "50"];
+    let arguments = ["api", "--chains", "1", "--seconds", "0.5"];
+    let outcome = bench(&[&arguments[..], &crowd].concat());
+    let rates = outcome["rates"].as_array().expect("rates");
+    assert_eq!(rates.len(), 6);
+    for rate in rates {
+        assert!(rate["latency"]["count"].as_u64() > Some(0), "{rate}");
+    }
+    let paths = outcome["paths"].as_array().expect("paths");
+    let dashboards: Vec<_> = paths.iter().map(|p| &p["crowd"]["dashboards"]).collect();
+    assert_eq!(dashboards, [0, 3, 3, 0]);
+    for path in paths {
+        assert_eq!(path["fate"]["dashboards_lost"], 0, "{path}");
+    }
+    assert!(paths[2]["fate"]["bad_answered"].as_u64() > Some(0));
+}

@@ -1,8 +1,11 @@
 //! `hashwright bench`: measures this program on this machine, each figure beside a peer or a limit
 //! from the same run.
 
+mod api;
+mod asking;
 mod books;
 mod child;
+mod crowd;
 mod decoder;
 mod failover;
 mod hash;
@@ -33,6 +36,8 @@ pub enum Command {
     Failover(failover::Args),
     /// What becomes of shares while the pool hangs up again and again
     Reconnects(reconnects::Args),
+    /// The API: questions answered by one core, the cost of dashboards, and shares while a crowd is there
+    Api(api::Args),
 }
 
 /// Runs a benchmark and prints what it found.
@@ -47,6 +52,7 @@ pub async fn run(command: &Command) -> anyhow::Result<()> {
         Command::Path(args) => path::run(args).await,
         Command::Failover(args) => failover::run(args).await,
         Command::Reconnects(args) => reconnects::run(args).await,
+        Command::Api(args) => api::run(args).await,
     }
 }
 

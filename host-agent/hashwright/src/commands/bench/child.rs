@@ -1,5 +1,6 @@
 //! The agent under test: another process of this same program, ended with its owner.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,20 +60,7 @@ impl Child {
 
     /// Processor time that it has used in all its threads.
     pub(super) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        let stat = self.proc("stat")?;
-        // Fields are counted from behind the name, which may contain anything: utime and stime are
-        // the 14th and 15th of all.
-        let ticks: u64 = stat
-            .rsplit_once(')')
-            .context("/proc/PID/stat without a name")?
-            .1
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(str::parse::<u64>)
-            .sum::<Result<_, _>>()?;
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+        cpu_time(&format!("/proc/{}/stat", self.id()))
     }
 
     /// Its memory that is in RAM (VmRSS), bytes.
@@ -86,10 +74,41 @@ impl Child {
         Ok(kilobytes.parse::<u64>()? * 1024)
     }
 
+    /// Its process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Where its API listens, once its log tells.
+    pub(super) fn api(&self) -> Option<SocketAddr> {
+        let log = std::fs::read_to_string(&self.log).ok()?;
+        let line = log.lines().find(|line| line.contains("API listening"))?;
+        let (_, address) = line.split_once("local_addr=")?;
+        address.split_whitespace().next()?.parse().ok()
+    }
+
     fn proc(&self, file: &str) -> anyhow::Result<String> {
-        let path = format!("/proc/{}/{file}", self.process.id());
+        let path = format!("/proc/{}/{file}", self.id());
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
     }
+}
+
+/// Processor time of a process or a thread, by its `stat` file in `/proc`.
+pub(super) fn cpu_time(file: &str) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+    // Fields are counted from behind the name, which may contain anything: utime and stime are
+    // the 14th and 15th of all.
+    let ticks: u64 = stat
+        .rsplit_once(')')
+        .context("/proc/PID/stat without a name")?
+        .1
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(str::parse::<u64>)
+        .sum::<Result<_, _>>()?;
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
 impl Drop for Child {

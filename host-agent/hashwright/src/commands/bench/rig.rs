@@ -2,6 +2,7 @@
 //! with a config that leads to them and to pools of the benchmark.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,10 @@ pub(super) struct Rig {
     pub(super) chips: u32,
     /// Start of the process until every chain had returned nonces and a share had come.
     pub(super) start: Duration,
+    /// Where its API listens.
+    pub(super) api: SocketAddr,
+    /// Start of the process until its API listened, to 1 ms.
+    pub(super) ready: Duration,
     _stopper: Stopper,
     _directory: TempDir,
 }
@@ -63,7 +68,8 @@ impl Rig {
 
         let started = Instant::now();
         let mut child = Child::start(directory.path())?;
-        while !books.all_mining() {
+        let mut api = None;
+        while api.is_none() || !books.all_mining() {
             child.check()?;
             if started.elapsed() > START_LIMIT {
                 bail!(
@@ -72,9 +78,17 @@ impl Rig {
                     child.log_tail()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            if api.is_none() {
+                api = child.api().map(|api| (api, started.elapsed()));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            } else {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
+        let (api, ready) = api.context("no API")?;
         Ok(Self {
+            api,
+            ready,
             child,
             chips: boards * u32::from(profile.chain.chips),
             start: started.elapsed(),
