@@ -321,6 +321,28 @@ fn the_clock_changes_up_and_down_without_losing_or_repeating_a_nonce() {
     }
 }
 
+#[test]
+fn a_clock_set_before_the_first_job_is_reached_though_work_begins_meanwhile() {
+    for settings in every_kind() {
+        let name = settings.chain.kind.to_string();
+        let goal = Megahertz::new((settings.chain.target.get() * 0.8 / 6.25).round() * 6.25);
+        let mut bench = bench(settings);
+        bench.run_until_phase(Phase::Idle);
+        bench
+            .session
+            .set_frequency(bench.now, goal)
+            .expect("idle, so not busy");
+        bench.give(job(1, bench.now));
+        bench.run_until(20 * SECOND, |session| {
+            session.status(Duration::ZERO).clock == goal
+        });
+        bench.run_for(10 * SECOND);
+        assert_eq!(bench.session.phase(), Phase::Mining, "{name}");
+        assert!(bench.counters().valid > 100, "{name}");
+        assert_eq!(bench.counters().duplicates, 0, "{name}");
+    }
+}
+
 /// One byte for two chains, at a pace of four jobs a second: after 32 s all values are used, and
 /// only a new second of header time makes new headers.
 #[test]

@@ -88,6 +88,10 @@ impl Session {
                 self.start_counting(now);
                 self.work_wanted = true;
             }
+            // Work that began meanwhile has not got its offsets yet.
+            Purpose::Change if self.phase == Phase::Mining && !self.offsets_written => {
+                self.begin(now, Purpose::Offsets);
+            }
             Purpose::Change => self.work_wanted = self.source.is_assigned(),
             Purpose::Stop => self.enter(Phase::Stopped),
         }

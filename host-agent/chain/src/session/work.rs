@@ -133,7 +133,7 @@ impl Session {
             self.last_nonce = now;
             if self.offsets_written {
                 self.start_counting(now);
-            } else {
+            } else if self.running.is_none() {
                 self.begin(now, Purpose::Offsets);
             }
         }
