@@ -86,6 +86,11 @@ pub enum BookError {
          for instance \"phone\""
     )]
     Name,
+    /// It would be of no use for a moment.
+    #[error(
+        "a token that ends after 0 seconds is of no use; leave the time out for one without an end"
+    )]
+    Ends,
     /// The name is taken.
     #[error("there is a token `{0}` already; give this one another name, or revoke that one first")]
     Taken(String),
@@ -194,7 +199,7 @@ impl Book {
     ///
     /// # Errors
     ///
-    /// A name that is none or taken, or too many tokens.
+    /// A name that is none or taken, an end at once, or too many tokens.
     pub fn add(
         &mut self,
         name: &str,
@@ -205,6 +210,9 @@ impl Book {
     ) -> Result<Record, BookError> {
         if !good_name(name) {
             return Err(BookError::Name);
+        }
+        if expires_s == Some(0) {
+            return Err(BookError::Ends);
         }
         if self.tokens.iter().any(|record| record.name == name) {
             return Err(BookError::Taken(name.to_owned()));

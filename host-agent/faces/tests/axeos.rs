@@ -26,6 +26,7 @@ fn head<'a>(method: &'a str, path: &'a str) -> Head<'a> {
         hosts: vec![Some("192.168.1.50")],
         origins: Vec::new(),
         fetch_site: None,
+        proxied: false,
         length: None,
     }
 }
@@ -377,4 +378,15 @@ proptest! {
         asked.hosts = vec![Some(&host)];
         let _ = site().admit(&asked);
     }
+}
+
+#[test]
+fn what_comes_through_a_proxy_reads_and_changes_nothing() {
+    let proxied = |method, path| Head {
+        proxied: true,
+        ..head(method, path)
+    };
+    assert_eq!(refused(&proxied("POST", "/api/system/pause")), 403);
+    assert!(site().admit(&proxied("GET", "/api/system/info")).is_ok());
+    assert!(site().admit(&head("POST", "/api/system/pause")).is_ok());
 }

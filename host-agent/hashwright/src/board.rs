@@ -66,8 +66,25 @@ pub struct Report {
     pub restarts: u64,
     /// Shares that found no room on the way to the pool.
     pub shares_lost: u64,
+    /// Nonces of sessions that have ended; those of the present one are in `chain`.
+    pub earlier: chain::Counters,
     /// The chain in numbers, once there is a session.
     pub chain: Option<chain::Status>,
+}
+
+impl Report {
+    /// The session has ended: its numbers go, its nonces stay counted.
+    fn end_session(&mut self) {
+        let Some(chain) = self.chain.take() else {
+            return;
+        };
+        let (sum, last) = (&mut self.earlier, chain.counters);
+        sum.valid += last.valid;
+        sum.shares += last.shares;
+        sum.hardware_errors += last.hardware_errors;
+        sum.duplicates += last.duplicates;
+        sum.stale += last.stale;
+    }
 }
 
 /// Where shares go, by the session that their job is of.
@@ -106,7 +123,7 @@ pub async fn run(board: Board, mut links: Links, clock: Clock) {
             }
             End::PowerGone => {
                 debug!(board = board.index, "power has gone");
-                links.report.send_modify(|report| report.chain = None);
+                links.report.send_modify(Report::end_session);
                 pause = FIRST_PAUSE;
                 continue;
             }
@@ -124,7 +141,7 @@ pub async fn run(board: Board, mut links: Links, clock: Clock) {
         links.report.send_modify(|report| {
             report.state = "failed";
             report.problem = Some(problem);
-            report.chain = None;
+            report.end_session();
             report.restarts += 1;
         });
         links.tell(ChainPhase::Failed);
@@ -222,7 +239,10 @@ enum End {
 }
 
 async fn attempt(board: &Board, grant: Grant, links: &mut Links, clock: Clock) -> End {
-    links.report.send_modify(|report| report.state = "opening");
+    links.report.send_modify(|report| {
+        report.end_session();
+        report.state = "opening";
+    });
     links.tell(ChainPhase::Starting);
     let port = match &board.simulation {
         Some(Simulation::Bare(spec)) => SimulatedPort::new(spec, clock, Baud::RESET.get())

@@ -12,8 +12,8 @@ use crate::board::{Report, UNPOWERED};
 use crate::clock::Clock;
 use crate::commands::unix_time;
 use crate::control::Told;
-use crate::settings::Holds;
 use crate::machine::Lookout;
+use crate::settings::Holds;
 use crate::state::{
     BoardStatus, ChipStatus, MinerStatus, NonceCounters, PoolStatus, Rate, Rates, Snapshot,
     StationStatus, SystemInfo,
@@ -128,6 +128,12 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
             );
             miner.best_difficulty = miner.best_difficulty.max(status.best_difficulty);
         }
+        let earlier = report.earlier;
+        board.nonces.valid += earlier.valid;
+        board.nonces.shares += earlier.shares;
+        board.nonces.hardware_errors += earlier.hardware_errors;
+        board.nonces.duplicates += earlier.duplicates;
+        board.nonces.stale += earlier.stale;
         boards.push(board);
     }
     let mut stations = Vec::with_capacity(sources.stations.len());
@@ -163,9 +169,12 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         .machine()
         .clone();
     let pools = sources.pools.statuses();
-    miner.accepted = pools.iter().map(|pool| pool.accepted).sum();
-    miner.rejected = pools.iter().map(|pool| pool.rejected).sum();
-    miner.found_blocks = pools.iter().map(|pool| pool.blocks).sum();
+    // With those that are not in the list any more: what was earned there stays earned.
+    let left = sources.pools.left();
+    let sum = |of: fn(&PoolStatus) -> u64| pools.iter().map(of).sum::<u64>();
+    miner.accepted = left.accepted + sum(|pool| pool.accepted);
+    miner.rejected = left.rejected + sum(|pool| pool.rejected);
+    miner.found_blocks = left.blocks + sum(|pool| pool.blocks);
     heat_and_power(&mut miner, &boards, &stations);
     let asleep = sources.pools.is_idle();
     miner.paused = holds.paused;

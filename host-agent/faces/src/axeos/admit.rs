@@ -35,6 +35,8 @@ pub struct Head<'a> {
     pub fetch_site: Option<&'a str>,
     /// The `Content-Length`, if it is told.
     pub length: Option<u64>,
+    /// A proxy has passed it on (`Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`), so `peer` is not who asks.
+    pub proxied: bool,
 }
 
 /// What was asked for.
@@ -120,6 +122,11 @@ impl Site {
         }
         if !matches!(head.fetch_site, None | Some("same-origin" | "none")) {
             return forbidden("only pages of this miner itself may change anything");
+        }
+        if head.proxied {
+            return forbidden(
+                "nothing is changed for those who come through a proxy; use the JSON-RPC API with a token",
+            );
         }
         if !self
             .write_from

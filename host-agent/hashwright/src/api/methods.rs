@@ -153,7 +153,13 @@ impl Server {
         self.later::<method::HistoryInfo, _>(|server, _, _| async move {
             Ok(server.faces.history.info().await)
         });
-        self.now::<method::Discover>(|_, _| Ok(rpc::openrpc::document().clone()));
+        // Written once: whoever asks for it again and again must not cost the time of those who mine.
+        let described = written(rpc::openrpc::document());
+        let describe = move |_: &Faces, params: Option<&RawValue>| {
+            parse::<query::NoParams>(params)?;
+            described.clone()
+        };
+        self.add::<method::Discover>(Handler::Now(Box::new(describe)));
     }
 
     fn register_settings(&mut self) {

@@ -115,6 +115,7 @@ fn head<B>(request: &Request<B>, peer: IpAddr) -> Head<'_> {
         origins: texts(headers, &header::ORIGIN),
         fetch_site: one("sec-fetch-site"),
         length: one("content-length").and_then(|length| length.parse().ok()),
+        proxied: crate::api::gate::is_proxied(headers),
     }
 }
 

@@ -69,12 +69,34 @@ struct State {
     strategy: Strategy,
     /// As the strategy has them: first the list, then those that were taken out of it.
     pools: Vec<Pool>,
+    /// What those had answered that are gone from there too.
+    left: Left,
     idle_after: Option<Duration>,
     last: Id,
     /// The rate of all boards, real hashes per second.
     hps: f64,
     /// The program ends: no work any more.
     resting: bool,
+}
+
+/// Answers of pools that were taken out of the list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Shares accepted.
+    pub accepted: u64,
+    /// Shares rejected.
+    pub rejected: u64,
+    /// Blocks taken.
+    pub blocks: u64,
+}
+
+impl Left {
+    fn add(&mut self, pool: &Pool) {
+        let stats = pool.fixed.stats.borrow();
+        self.accepted += stats.accepted;
+        self.rejected += stats.rejected;
+        self.blocks += stats.blocks;
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +153,7 @@ impl Desk {
                 strategy: Strategy::new(settings, pools.len(), clock.now())?,
                 last: pools.len() as Id,
                 pools,
+                left: Left::default(),
                 idle_after: config.upstream.idle_after,
                 hps,
                 resting: false,
@@ -209,7 +232,9 @@ impl Desk {
             if let Some(index) = state.index(pool)
                 && state.strategy.forget(index)
             {
-                gone = Some(state.pools.remove(index));
+                let pool = state.pools.remove(index);
+                state.left.add(&pool);
+                gone = Some(pool);
             }
         });
         if let Some(pool) = gone {
@@ -294,6 +319,18 @@ impl Desk {
                 payout: payouts::status(&own.watch),
             })
             .collect()
+    }
+
+    /// What pools that are not in the list any more have answered.
+    pub(super) fn left(&self) -> Left {
+        let state = self.lock();
+        let mut left = state.left;
+        for (index, pool) in state.pools.iter().enumerate() {
+            if state.strategy.is_retired(index) {
+                left.add(pool);
+            }
+        }
+        left
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Duration> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stratum::Stats;
 use stratum::strategy::{Role, WHOLE};
 
-use super::desk::{Desk, Standing};
+use super::desk::{Desk, Left, Standing};
 use crate::state::{PoolStatus, RejectReason};
 
 /// A look at all pools. Clones look at the same.
@@ -27,6 +27,12 @@ impl Pools {
                 status(index, &stats, standing)
             })
             .collect()
+    }
+
+    /// What pools that were taken out of the list have answered in this run.
+    #[must_use]
+    pub fn left(&self) -> Left {
+        self.0.left()
     }
 
     /// Whether boards should be without power, because there has been no work for too long.
