@@ -26,15 +26,15 @@ use board_profiles::Profile;
 
 use crate::port::Uart;
 
+pub use self::faces::{AxeOs, Cgminer};
+pub use self::history::History;
+pub use self::outlets::{Broker, Mdns, Mqtt, Receiver, Webhook};
 pub use api::{Api, DEFAULT_LISTEN, ServerTls};
 pub use check::{BoardSummary, PoolSummary, Report, Summary, check, check_text};
 pub use cooling::{Cooling, CoolingMode};
-pub use self::history::History;
 pub use load::{ConfigError, Environment, System};
-pub use self::outlets::{Broker, Mdns, Mqtt, Receiver, Webhook};
 pub use pools::{Channel, Pool, Strategy, Terms, Upstream};
 pub use reader::Problem;
-pub use self::faces::{AxeOs, Cgminer};
 pub use simulated::{PlannedFault, Quality, Sim};
 
 /// Where the config is unless `--config` says otherwise.

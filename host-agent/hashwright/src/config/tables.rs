@@ -12,9 +12,7 @@ use toml::de::DeTable;
 use super::load::{Environment, MAX_FILE_BYTES};
 use super::pools::{self, MAX_POOLS};
 use super::reader::{Reader, Section};
-use super::{
-    Agent, Board, Config, Control, api, cooling, faces, history, outlets, simulated,
-};
+use super::{Agent, Board, Config, Control, api, cooling, faces, history, outlets, simulated};
 use crate::port::Uart;
 
 /// Longest file that holds a secret, bytes.
