@@ -1,7 +1,7 @@
 //! The way of every change, whatever face it comes through: a typed wish becomes a plan, the plan is
 //! applied to the tasks that run, and what is in force is written into the config file.
 //!
-//! The plan is made by pure code ([`plan`]): the settings in force and a wish in; new settings, what is
+//! The plan is made by pure code (`plan`): the settings in force and a wish in; new settings, what is
 //! different, or a refusal with the limits out. One task here carries it out, so that two wishes never
 //! cross. Nothing here can pass a limit: values are held to the board's profile before anything is
 //! touched, and station and guard hold them to it again.
