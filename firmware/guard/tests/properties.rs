@@ -126,6 +126,9 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 /// When each thing was last told well, by an account of our own.
 struct Account {
+    /// What the caller's clock shows.
+    clock: Duration,
+    /// The latest that it ever showed: the clock of a caller whose inputs overtook each other by up to a second.
     now: Duration,
     beat: Option<Duration>,
     sensors: Vec<Option<(Duration, i32)>>,
@@ -138,6 +141,7 @@ struct Account {
 impl Account {
     fn new(limits: &Limits) -> Self {
         Self {
+            clock: Duration::from_secs(1_000),
             now: Duration::from_secs(1_000),
             beat: None,
             sensors: vec![None; limits.sensors.len()],
@@ -155,11 +159,15 @@ impl Account {
     fn tell(&mut self, guard: &mut Guard, decision: &Decision, input: Input) {
         self.hazard = false;
         match input {
-            Input::Pass(ms) => self.now += Duration::from_millis(u64::from(ms)),
+            Input::Pass(ms) => {
+                self.clock += Duration::from_millis(u64::from(ms));
+                self.now = self.now.max(self.clock);
+            }
             Input::Back(ms) => {
                 let back = Duration::from_millis(u64::from(ms));
-                self.now = self.now.saturating_sub(back);
-                if ms > 1_000 {
+                self.clock = self.clock.saturating_sub(back);
+                if self.now - self.clock > Duration::from_secs(1) {
+                    self.now = self.clock;
                     self.beat = None;
                     self.sensors.fill(None);
                     self.fans.fill(None);
@@ -168,7 +176,7 @@ impl Account {
             }
             Input::Poll => self.poll(guard, decision),
             Input::Beat => {
-                guard.heartbeat(self.now);
+                guard.heartbeat(self.clock);
                 self.beat = Some(self.now);
             }
             Input::Sensor(index, reading) => self.sensor(guard, index, reading),
@@ -181,7 +189,7 @@ impl Account {
                     rpm: Rpm(rpm),
                     duty: Percent::new(duty),
                 });
-                guard.fan(self.now, index, reading);
+                guard.fan(self.clock, index, reading);
             }
             Input::Rail(index, reading) => {
                 let reading = reading.map(|(mv, faults)| RailReading {
@@ -189,11 +197,11 @@ impl Account {
                     faults: RailFaults(faults),
                     ..RailReading::default()
                 });
-                guard.rail(self.now, index, reading);
+                guard.rail(self.clock, index, reading);
             }
             Input::Ask(request) => {
                 let before = guard.set_point();
-                let answer = guard.request(self.now, request);
+                let answer = guard.request(self.clock, request);
                 match request {
                     Request::Off => assert_eq!(answer, Ok(())),
                     Request::Cooling { mode, .. } if answer.is_ok() => {
@@ -212,7 +220,7 @@ impl Account {
                 }
             }
             Input::Tell(report) => {
-                guard.report(self.now, report);
+                guard.report(self.clock, report);
                 self.hazard = true;
             }
         }
@@ -226,12 +234,12 @@ impl Account {
             *sensor = Some((self.now, value));
             self.hazard |= value >= 7_500;
         }
-        guard.sensor(self.now, index, reading.map(CentiCelsius));
+        guard.sensor(self.clock, index, reading.map(CentiCelsius));
     }
 
     fn poll(&mut self, guard: &mut Guard, decision: &Decision) {
         self.polls += 1;
-        guard.heartbeat(self.now);
+        guard.heartbeat(self.clock);
         self.beat = Some(self.now);
         for index in 0..self.sensors.len() {
             self.sensor(guard, index, Ok(4_500 + self.polls % 2 * 13));
@@ -245,7 +253,7 @@ impl Account {
                 rpm: Rpm(u32::from(duty) * 60),
                 duty: Percent::new(duty),
             };
-            guard.fan(self.now, index, Ok(reading));
+            guard.fan(self.clock, index, Ok(reading));
         }
         let set = guard.set_point().map_or(0, |set| set.voltage.0);
         let reading = RailReading {
@@ -253,7 +261,7 @@ impl Account {
             ..RailReading::default()
         };
         for index in 0..guard.limits().rails.len() {
-            guard.rail(self.now, index, Ok(reading));
+            guard.rail(self.clock, index, Ok(reading));
         }
     }
 
@@ -306,11 +314,11 @@ proptest! {
     ) {
         let mut guard = Guard::new(&limits).unwrap();
         let mut account = Account::new(&limits);
-        let mut decision = guard.tick(account.now);
+        let mut decision = guard.tick(account.clock);
         for input in inputs {
             let before = decision;
             account.tell(&mut guard, &before, input);
-            decision = guard.tick(account.now);
+            decision = guard.tick(account.clock);
             account.judge(&guard, &decision, &before, input);
         }
     }
@@ -392,11 +400,11 @@ fn the_random_inputs_do_reach_power() {
             .current();
         let mut guard = Guard::new(&limits).unwrap();
         let mut account = Account::new(&limits);
-        let mut decision = guard.tick(account.now);
+        let mut decision = guard.tick(account.clock);
         let mut reached = false;
         for input in inputs {
             account.tell(&mut guard, &decision, input);
-            decision = guard.tick(account.now);
+            decision = guard.tick(account.clock);
             reached |= decision.power;
         }
         powered += u32::from(reached);
