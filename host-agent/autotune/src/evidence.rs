@@ -107,6 +107,18 @@ impl Sprt {
         }
     }
 
+    /// Log-likelihood ratio so far.
+    #[must_use]
+    pub fn llr(&self) -> f64 {
+        self.llr
+    }
+
+    /// Ratio at which a change is taken as proved.
+    #[must_use]
+    pub fn limit(&self) -> f64 {
+        self.accept_wrong
+    }
+
     /// Starts again.
     pub fn reset(&mut self) {
         self.llr = 0.0;
