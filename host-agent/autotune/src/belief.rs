@@ -28,6 +28,8 @@ const WRONG_ROUGHNESS: f64 = 0.05;
 const POWER_ROUGHNESS: f64 = 0.004;
 /// Least and greatest spread between chips of a board that is believed, share of the nominal voltage.
 const SPREAD: (f64, f64) = (0.003, 0.03);
+/// Spread of the cores in a chip, share of the nominal voltage.
+const CORE_SPREAD: f64 = 0.034;
 /// Where it starts: between a usual and a poor board.
 const SPREAD_AT_FIRST: f64 = 0.008;
 const ROUNDS: usize = 12;
@@ -66,7 +68,8 @@ pub(crate) struct Window {
     pub(crate) weight: f64,
 }
 
-/// One chip's offset of the threshold.
+/// One chip's offset of the threshold, in spreads of its cores. In this unit the offsets say nothing about the spread; in volts a fit
+/// would make the spread small only to have small offsets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Chip {
     offset: f64,
@@ -94,7 +97,7 @@ pub(crate) struct Belief {
     shared: [f64; SHARED],
     covariance: Square<SHARED>,
     chips: Vec<Vec<Chip>>,
-    spread_mv: f64,
+    spread: f64,
     pub(crate) windows: Vec<Window>,
 }
 
@@ -116,7 +119,7 @@ impl Belief {
         // 14 % leakage at about 67 °C, the middle of what is inferred for the chips.
         let k_switching = 0.86 * chip_w / (reference_mhz * volts * volts);
         let k_leakage = 0.14 * chip_w / (volts * volts) * (-7.0_f64 / 40.0).exp();
-        let sigma = 0.034 * terminal;
+        let sigma = CORE_SPREAD * terminal;
         let shared = [
             layout.curve_mv(reference_mhz) - droop - 2.3 * sigma,
             curve_slope(layout).ln(),
@@ -155,7 +158,7 @@ impl Belief {
             prior_precision,
             shared,
             chips: vec![vec![chip; layout.chips()]; layout.boards()],
-            spread_mv: SPREAD_AT_FIRST * terminal,
+            spread: SPREAD_AT_FIRST / CORE_SPREAD,
             windows: Vec::new(),
         };
         belief.forget_counts();
@@ -181,18 +184,19 @@ impl Belief {
     /// The same for a board's chips: offset and standard deviation, mV.
     pub(crate) fn resume_chips(&mut self, board: usize, offsets: &[(f64, f64)]) {
         let drift = 0.001 * self.nominal_mv;
+        let sigma = self.sigma_mv();
         for (chip, &(offset, sd)) in self.chips[board].iter_mut().zip(offsets) {
             if offset.is_finite() && sd.is_finite() {
-                chip.offset = offset;
-                chip.prior = offset;
-                chip.prior_precision = Some(1.0 / (sd * sd + drift * drift));
+                chip.offset = offset / sigma;
+                chip.prior = offset / sigma;
+                chip.prior_precision = Some(sigma * sigma / (sd * sd + drift * drift));
             }
         }
         self.forget_counts();
     }
 
     fn forget_counts(&mut self) {
-        let spread = 1.0 / (self.spread_mv * self.spread_mv);
+        let spread = 1.0 / (self.spread * self.spread);
         for chip in self.chips.iter_mut().flatten() {
             chip.own = chip.prior_precision.unwrap_or(spread);
             chip.cross = [0.0; SHARED];
@@ -208,15 +212,12 @@ impl Belief {
         let chip = &self.chips[board][chip];
         let pull: [f64; SHARED] = std::array::from_fn(|i| chip.cross[i] / chip.own);
         let variance = 1.0 / chip.own + quadratic(&self.covariance, &pull);
-        (chip.offset, variance.sqrt())
+        let sigma = self.sigma_mv();
+        (sigma * chip.offset, sigma * variance.sqrt())
     }
 
     pub(crate) fn sigma_mv(&self) -> f64 {
         self.shared[SIGMA].exp()
-    }
-
-    pub(crate) fn spread_mv(&self) -> f64 {
-        self.spread_mv
     }
 
     /// Share of lost work that comes back wrong.
@@ -250,7 +251,10 @@ impl Belief {
             switching: vec![self.k_switching * self.shared[SWITCHING].exp(); count],
             leakage: vec![self.k_leakage * self.shared[LEAKAGE].exp(); count],
             leak_scale_k: 40.0,
-            threshold_mv: chips.iter().map(|chip| self.shared[THRESHOLD] + chip.offset).collect(),
+            threshold_mv: chips
+                .iter()
+                .map(|chip| self.shared[THRESHOLD] + self.sigma_mv() * chip.offset)
+                .collect(),
             reference_mhz: self.reference_mhz,
             slope: self.shared[SLOPE].exp(),
             sigma_mv: self.sigma_mv(),
@@ -266,17 +270,15 @@ impl Belief {
     /// Variance of a chip's margin, in spreads, at a clock, temperature and margin.
     pub(crate) fn margin_variance(&self, board: usize, chip: usize, mhz: f64, die_c: f64, z: f64) -> f64 {
         let u = self.margin_lever(board, chip, mhz, die_c, z);
-        let sigma = self.sigma_mv();
-        quadratic(&self.covariance, &u) + 1.0 / (sigma * sigma * self.chips[board][chip].own)
+        quadratic(&self.covariance, &u) + 1.0 / self.chips[board][chip].own
     }
 
     /// How a chip's margin answers to the shared constants, its offset following.
     fn margin_lever(&self, board: usize, chip: usize, mhz: f64, die_c: f64, z: f64) -> [f64; SHARED] {
-        let mut lever = self.lever(mhz, die_c, z);
-        let sigma = self.sigma_mv();
         let chip = &self.chips[board][chip];
+        let mut lever = self.lever(mhz, die_c, z + chip.offset);
         for (slot, cross) in lever.iter_mut().zip(&chip.cross) {
-            *slot += cross / chip.own / sigma;
+            *slot += cross / chip.own;
         }
         lever
     }
@@ -307,7 +309,7 @@ impl Belief {
                 for (slot, value) in shared.iter_mut().zip(&u) {
                     *slot += weight * value;
                 }
-                own += weight * weight / (self.sigma_mv().powi(2) * self.chips[board][chip].own);
+                own += weight * weight / self.chips[board][chip].own;
             }
         }
         let mut power = [0.0; SHARED];
@@ -364,38 +366,65 @@ impl Belief {
 
     /// Finds the most likely values for all windows, and their doubt.
     pub(crate) fn fit(&mut self, layout: &Layout) {
+        let mut best = f64::INFINITY;
+        let mut from = self.point();
         for round in 0..ROUNDS {
-            let change = self.step(layout);
-            if round % 3 == 2 {
-                self.estimate_spread();
+            let here = self.point();
+            let (cost, change) = self.step(layout);
+            if cost > best + 1e-6 * best.abs() + 1e-3 {
+                // Too far: half way back.
+                self.place_between(&from, &here);
+                continue;
             }
+            best = cost;
+            from = here;
             if change < 0.01 {
                 break;
             }
+            if round % 4 == 3 {
+                self.estimate_spread();
+                best = f64::INFINITY;
+            }
         }
         self.estimate_spread();
-        let kept = self.shared;
-        self.step(layout);
-        // The last step only refreshes curvatures; its move is far below the doubt.
-        if kept.iter().zip(&self.shared).any(|(a, b)| (a - b).abs() > 1.0 + a.abs()) {
-            self.shared = kept;
+        // Curvatures of the place where it ended; the place itself must not be worse than the best one.
+        let here = self.point();
+        let (cost, _) = self.step(layout);
+        let place = if cost > best + 1e-2 * best.abs() + 10.0 { from } else { here };
+        self.place_between(&place, &place);
+    }
+
+    fn point(&self) -> ([f64; SHARED], Vec<Vec<f64>>) {
+        let offsets = |chips: &Vec<Chip>| chips.iter().map(|chip| chip.offset).collect();
+        (self.shared, self.chips.iter().map(offsets).collect())
+    }
+
+    fn place_between(&mut self, a: &([f64; SHARED], Vec<Vec<f64>>), b: &([f64; SHARED], Vec<Vec<f64>>)) {
+        self.shared = std::array::from_fn(|i| 0.5 * (a.0[i] + b.0[i]));
+        for (board, chips) in self.chips.iter_mut().enumerate() {
+            for (index, chip) in chips.iter_mut().enumerate() {
+                chip.offset = 0.5 * (a.1[board][index] + b.1[board][index]);
+            }
         }
     }
 
-    /// One damped Gauss-Newton step; the largest change in units of the cores' spread.
-    fn step(&mut self, layout: &Layout) -> f64 {
+    /// One damped Gauss-Newton step: the cost where it began, and the largest change in units of the cores' spread.
+    fn step(&mut self, layout: &Layout) -> (f64, f64) {
         let sigma = self.sigma_mv();
-        let spread = 1.0 / (self.spread_mv * self.spread_mv);
+        let spread = 1.0 / (self.spread * self.spread);
         let from_prior: [f64; SHARED] = std::array::from_fn(|i| self.prior[i] - self.shared[i]);
         let mut a = self.prior_precision;
         let mut g = times(&self.prior_precision, &from_prior);
+        let mut cost = 0.5 * dot(&from_prior, &g);
         let mut chip_g: Vec<Vec<f64>> = Vec::with_capacity(self.chips.len());
         for chips in &mut self.chips {
             let mut pulls = Vec::with_capacity(chips.len());
             for chip in chips {
                 chip.own = chip.prior_precision.unwrap_or(spread);
                 chip.cross = [0.0; SHARED];
-                pulls.push(chip.own * (chip.prior - chip.offset));
+                let off = chip.prior - chip.offset;
+                cost += 0.5 * chip.own * off * off;
+                pulls.push(chip.own * off);
             }
             chip_g.push(pulls);
         }
@@ -414,7 +443,8 @@ impl Belief {
                     let z = outcome.margins[chip].clamp(-3.0, 6.0);
                     let eta = phi(z);
                     let slope = count.expected * density(z);
-                    let lever = self.lever(seen.mhz[chip], outcome.die_c[chip], z);
+                    let offset = self.chips[board][chip].offset;
+                    let lever = self.lever(seen.mhz[chip], outcome.die_c[chip], z + offset);
                     let good = count.expected * eta;
                     let bad = count.expected * (wrong_share * (1.0 - eta) + WRONG_FLOOR * eta);
                     let weight = |mean: f64, rough: f64| {
@@ -432,17 +462,26 @@ impl Belief {
                         target.own += weight * own * own;
                         chip_g[board][chip] += weight * own * residual;
                     };
+                    for (seen, mean, rough) in
+                        [(count.valid, good, RATE_ROUGHNESS), (count.wrong, bad, WRONG_ROUGHNESS)]
+                    {
+                        // Poisson, tempered by what makes it rough.
+                        let temper = 1.0 / (1.0 + rough * rough * mean);
+                        let mean = mean.max(1e-9);
+                        let surprise = if seen > 0.0 { seen * (seen / mean).ln() } else { 0.0 };
+                        cost += window.weight * temper * (surprise - seen + mean);
+                    }
                     let rise = slope;
                     observe(
                         lever.map(|l| l * rise),
-                        -rise / sigma,
+                        -rise,
                         count.valid - good,
                         weight(good, RATE_ROUGHNESS),
                     );
                     let fall = -slope * (wrong_share - WRONG_FLOOR);
                     let mut j = lever.map(|l| l * fall);
                     j[WRONG] = count.expected * wrong_share * (1.0 - eta);
-                    observe(j, -fall / sigma, count.wrong - bad, weight(bad, WRONG_ROUGHNESS));
+                    observe(j, -fall, count.wrong - bad, weight(bad, WRONG_ROUGHNESS));
                 }
             }
             if let Some(read) = window.watts.filter(|w| w.is_finite() && *w > 0.0) {
@@ -453,6 +492,7 @@ impl Belief {
                 j[LEAKAGE] = leak_w / efficiency / model;
                 let weight = window.weight / (POWER_ROUGHNESS * POWER_ROUGHNESS);
                 let residual = (read / model).ln();
+                cost += 0.5 * weight * residual * residual;
                 for r in 0..SHARED {
                     g[r] += weight * j[r] * residual;
                     for c in 0..SHARED {
@@ -475,16 +515,16 @@ impl Belief {
             }
         }
         let Some(covariance) = inverse(&a) else {
-            return 0.0;
+            return (cost, 0.0);
         };
         self.covariance = covariance;
         let limits = [sigma, 0.4, 0.2, 0.7, 0.000_3 * self.nominal_mv, 0.1, 0.4];
         let mut step = times(&covariance, &g);
         let mut largest = 0.0_f64;
-        for (value, limit) in step.iter_mut().zip(limits) {
-            *value = value.clamp(-limit, limit);
-            largest = largest.max(value.abs() / limit * 0.3);
-        }
+        let longest = step.iter().zip(limits).map(|(s, l)| s.abs() / l).fold(0.0, f64::max);
+        let damping = if longest > 1.0 { 1.0 / longest } else { 1.0 };
+        largest = largest.max(0.3 * longest.min(1.0));
+        step.iter_mut().for_each(|value| *value *= damping);
         for (slot, value) in self.shared.iter_mut().zip(&step) {
             *slot += value;
         }
@@ -493,13 +533,13 @@ impl Belief {
             .clamp((0.01 * self.nominal_mv).ln(), (0.1 * self.nominal_mv).ln());
         for (chips, pulls) in self.chips.iter_mut().zip(&chip_g) {
             for (chip, pull) in chips.iter_mut().zip(pulls) {
-                let change = (pull - dot(&chip.cross, &step)) / chip.own;
-                let change = change.clamp(-sigma, sigma);
+                let change = damping * pull / chip.own - dot(&chip.cross, &step) / chip.own;
+                let change = change.clamp(-1.0, 1.0);
                 chip.offset += change;
-                largest = largest.max(change.abs() / sigma);
+                largest = largest.max(change.abs());
             }
         }
-        largest
+        (cost, largest)
     }
 
     /// Spread between chips that explains their offsets.
@@ -510,12 +550,10 @@ impl Belief {
             sum += chip.offset * chip.offset + 1.0 / chip.own;
             count += 1.0;
         }
-        // As many chips again of the usual spread, so that a single chip says little.
-        let usual = (SPREAD_AT_FIRST * self.nominal_mv).powi(2);
-        let variance = (sum + 4.0 * usual) / (count + 4.0);
-        self.spread_mv = variance
-            .sqrt()
-            .clamp(SPREAD.0 * self.nominal_mv, SPREAD.1 * self.nominal_mv);
+        // A few more of the usual spread, so that a single chip says little.
+        let usual = (SPREAD_AT_FIRST / CORE_SPREAD).powi(2);
+        let variance: f64 = (sum + 4.0 * usual) / (count + 4.0);
+        self.spread = variance.sqrt().clamp(SPREAD.0 / CORE_SPREAD, SPREAD.1 / CORE_SPREAD);
     }
 }
 

@@ -150,6 +150,8 @@ pub struct Problem<'a> {
 const MOST_DOMAIN: f64 = 1.18;
 /// Share of a board's power limit that a plan uses.
 const POWER_SHARE: f64 = 0.97;
+/// Highest price of a watt that is tried, against the work of a mean one.
+const DEAREST: f64 = 2.2;
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 impl Problem<'_> {
@@ -191,21 +193,36 @@ impl Problem<'_> {
                 price
             }
         };
-        let begin = self.price.unwrap_or(least).max(least);
-        let (mut price, held) = self.hold(least, begin, &mut at, None)?;
+        let begin = self.price.unwrap_or(0.65 * at.ths / at.watts.max(1e-9)).max(least);
+        let (price, held) = self.hold(least, begin, &mut at, None)?;
         if !held {
             reach = Reach::TooLittlePower;
         }
-        // The real grid of the supply; then power again.
-        let fixed: Vec<f64> = at.setting.mv.iter().map(|&mv| self.step_up(mv)).collect();
+        // The real grid of the supply; then power again. The top is flat and the search for it coarse, so neighbours are tried as well.
         let hashrate = matches!(self.aim, Aim::Hashrate(_));
-        if !hashrate && held {
-            price = self.hold(least, price, &mut at, Some(&fixed))?.0;
-        } else {
-            at = self.at_price(price, at, Some(&fixed))?;
+        let mut best: Option<(f64, Trial)> = None;
+        for shift in [1.0, 0.994, 1.006] {
+            let fixed: Vec<f64> = at.setting.mv.iter().map(|&mv| self.step_up(mv * shift)).collect();
+            let mut near = at.clone();
+            if !hashrate && held {
+                match self.hold(least, price, &mut near, Some(&fixed)) {
+                    Some((_, true)) => {}
+                    _ => continue,
+                }
+            } else {
+                match self.at_price(price, near, Some(&fixed)) {
+                    Some(next) => near = next,
+                    None => continue,
+                }
+            }
+            near.setting.mv = fixed;
+            let Some(near) = self.on_grid(near) else { continue };
+            let worth = near.ths - price * near.watts;
+            if best.as_ref().is_none_or(|(most, _)| worth > *most) {
+                best = Some((worth, near));
+            }
         }
-        at.setting.mv = fixed;
-        let at = self.on_grid(at)?;
+        let (_, at) = best?;
         match self.aim {
             Aim::Watts(want) if at.watts < 0.97 * want => {
                 let top = self.layout.clock_mhz.2 - 2.0 * self.layout.grid_mhz;
@@ -273,45 +290,52 @@ impl Problem<'_> {
         fixed: Option<&[f64]>,
         excess: impl Fn(&Self, &Trial) -> f64,
     ) -> Option<(f64, bool)> {
-        let mut eval = |price: f64, at: &mut Trial| {
-            *at = self.at_price(price, at.clone(), fixed)?;
-            Some(excess(self, at))
+        let eval = |price: f64, from: &Trial| {
+            let next = self.at_price(price, from.clone(), fixed)?;
+            let value = excess(self, &next);
+            Some((next, value))
         };
         let mut low = begin.max(least);
-        let mut low_value = eval(low, at)?;
-        let mut high = low;
-        let mut high_value = low_value;
-        let mut factor: f64 = 1.15;
+        let (mut low_at, mut low_value) = eval(low, at)?;
+        let (mut high, mut high_at, mut high_value) = (low, low_at.clone(), low_value);
+        let mut factor: f64 = 1.05;
         if low_value > 0.0 {
-            for _ in 0..12 {
+            for _ in 0..24 {
+                // A watt is never dearer than the work that it gives, but for what idles.
+                if high > DEAREST * high_at.ths / high_at.watts.max(1e-9) {
+                    break;
+                }
                 (low, low_value) = (high, high_value);
+                low_at = high_at;
                 high *= factor;
-                factor *= 1.3;
-                high_value = eval(high, at)?;
+                factor = (factor * 1.05).min(1.2);
+                (high_at, high_value) = eval(high, &low_at)?;
                 if high_value <= 0.0 {
                     break;
                 }
             }
             if high_value > 0.0 {
+                *at = high_at;
                 return Some((high, false));
             }
         } else {
             while low > least {
                 (high, high_value) = (low, low_value);
+                high_at = low_at;
                 low = (low / factor).max(least);
-                factor *= 1.3;
-                low_value = eval(low, at)?;
+                factor = (factor * 1.15).min(2.5);
+                (low_at, low_value) = eval(low, &high_at)?;
                 if low_value > 0.0 {
                     break;
                 }
             }
             if low_value <= 0.0 {
+                *at = low_at;
                 return Some((low, true));
             }
         }
-        let mut price = high;
         for round in 0..16 {
-            if (high / low).ln() < 2e-4 || high_value.abs() < 2e-4 {
+            if (high / low).ln() < 1e-4 || high_value.abs() < 3e-4 {
                 break;
             }
             // Regula falsi, and every third time the middle.
@@ -320,17 +344,15 @@ impl Problem<'_> {
             } else {
                 (low_value / (low_value - high_value)).clamp(0.05, 0.95)
             };
-            price = (low.ln() + share * (high / low).ln()).exp();
-            let value = eval(price, at)?;
+            let price = (low.ln() + share * (high / low).ln()).exp();
+            let (next, value) = eval(price, &low_at)?;
             if value > 0.0 {
-                (low, low_value) = (price, value);
+                (low, low_value, low_at) = (price, value, next);
             } else {
-                (high, high_value) = (price, value);
+                (high, high_value, high_at) = (price, value, next);
             }
         }
-        if price != high {
-            eval(high, at)?;
-        }
+        *at = high_at;
         Some((high, true))
     }
 
@@ -352,10 +374,15 @@ impl Problem<'_> {
             let board_c = self.caps.board_c.unwrap_or(f64::MAX);
             let board_c = board_c.min(self.layout.hot_c.1.unwrap_or(f64::MAX));
             if board_c < 1000.0 && !self.layout.sensors.is_empty() {
+                // Sensors tell; what lies behind the last of them is hotter and has its own limit, that of the dies.
+                let last = self.layout.sensors.iter().copied().fold(0.0, f64::max);
+                let domains = plant.sinks.len() as f64;
                 let sink = plant
                     .sinks
                     .iter()
-                    .map(|sink| sink.0 + sink.1 * outcome.watts)
+                    .enumerate()
+                    .filter(|(domain, _)| *domain == 0 || (*domain as f64 + 0.5) / domains <= last + 0.5 / domains)
+                    .map(|(_, sink)| sink.0 + sink.1 * outcome.watts)
                     .fold(f64::NEG_INFINITY, f64::max);
                 worst = worst.max((sink - board_c) / 50.0);
             }

@@ -7,6 +7,13 @@ use crate::math::{density, phi};
 const HEAT_ROUNDS: usize = 6;
 /// Steps of the search for clocks.
 const CLOCK_STEPS: usize = 60;
+/// Price of a margin that is too small, against the chip's work, per square of what is missing; and what may be missing then.
+const MARGIN_PRICE: f64 = 2.0;
+const SOFT: f64 = 0.2;
+/// Share above the mean at which a domain's voltage begins to cost, and how much against its work, per square of the share above.
+/// Domains are to stay balanced: without this, a few slow ones would choke the current of a board whose power is dear.
+const BALANCE: f64 = 1.06;
+const BALANCE_PRICE: f64 = 60.0;
 /// Temperature above which leakage of the picture grows no more, °C: beyond, every plan is refused anyway.
 const HOTTEST_C: f64 = 150.0;
 
@@ -120,6 +127,7 @@ impl Plant {
     ) -> (f64, Outcome) {
         let mut die_c = self.start_temperatures();
         let mut pass = Pass::new(self);
+        pass.require(self, bounds);
         for value in mhz.iter_mut() {
             *value = value.max(bounds.mhz.0).min(bounds.mhz.1);
         }
@@ -132,21 +140,19 @@ impl Plant {
         let mut size = 1.0;
         let mut trial = mhz.to_vec();
         let mut next = Pass::new(self);
+        next.require(self, bounds);
         for step in 0..CLOCK_STEPS {
             let mut largest = 0.0_f64;
             for (chip, slot) in trial.iter_mut().enumerate() {
-                let high = self.ceiling(&pass, chip, mhz[chip], bounds);
                 let want = mhz[chip] + size * pass.gradient[chip] / pass.curvature[chip];
-                *slot = want.min(high).max(bounds.mhz.0);
+                *slot = want.max(bounds.mhz.0).min(bounds.mhz.1);
                 largest = largest.max((*slot - mhz[chip]).abs());
             }
             if largest < 0.02 {
                 break;
             }
             next.run(self, mv, &trial, &die_c, price_now);
-            // What has to give way to its safe margin may cost value.
-            let forced = (0..mhz.len()).any(|chip| mhz[chip] > self.ceiling(&pass, chip, mhz[chip], bounds) + 0.05);
-            if next.value >= pass.value || forced {
+            if next.value >= pass.value {
                 mhz.copy_from_slice(&trial);
                 std::mem::swap(&mut pass, &mut next);
                 size = (size * 1.4_f64).min(2.0);
@@ -166,7 +172,7 @@ impl Plant {
         let safe = (0..mhz.len()).all(|chip| {
             self.dead[chip]
                 || outcome.margins[chip] - bounds.quantiles * self.doubt_mv[chip] / self.sigma_mv
-                    >= bounds.least_margin - 0.05
+                    >= bounds.least_margin - SOFT
         });
         let value = if safe {
             outcome.ths - price * outcome.watts
@@ -174,17 +180,6 @@ impl Plant {
             f64::NEG_INFINITY
         };
         (value, outcome)
-    }
-
-    /// Highest clock at which a chip keeps its least margin, seen from where it is.
-    fn ceiling(&self, pass: &Pass, chip: usize, mhz: f64, bounds: &Bounds) -> f64 {
-        if self.dead[chip] {
-            return bounds.mhz.0;
-        }
-        let spare = pass.margins[chip]
-            - bounds.quantiles * self.doubt_mv[chip] / self.sigma_mv
-            - bounds.least_margin;
-        (mhz + spare * self.sigma_mv / self.slope.max(1e-3)).min(bounds.mhz.1)
     }
 
     fn start_temperatures(&self) -> Vec<f64> {
@@ -217,6 +212,8 @@ impl Plant {
 struct Pass {
     conductance: Vec<f64>,
     margins: Vec<f64>,
+    /// Margin that each chip has to keep.
+    required: Vec<f64>,
     domain_v: Vec<f64>,
     resistance: Vec<f64>,
     /// Σ of hashes·clock·density over sigma, per domain, TH/s per V.
@@ -235,6 +232,7 @@ impl Pass {
         Self {
             conductance: vec![0.0; chips],
             margins: vec![0.0; chips],
+            required: vec![f64::NEG_INFINITY; chips],
             domain_v: vec![0.0; domains],
             resistance: vec![0.0; domains],
             lever: vec![0.0; domains],
@@ -244,6 +242,12 @@ impl Pass {
             watts: 0.0,
             leak_w: 0.0,
             value: 0.0,
+        }
+    }
+
+    fn require(&mut self, plant: &Plant, bounds: &Bounds) {
+        for (slot, doubt) in self.required.iter_mut().zip(&plant.doubt_mv) {
+            *slot = bounds.least_margin + bounds.quantiles * doubt / plant.sigma_mv;
         }
     }
 
@@ -268,6 +272,7 @@ impl Pass {
         let amps = volts / ohms.max(1e-9);
         self.watts = volts * amps;
         self.ths = 0.0;
+        let mut fines = 0.0;
         let mut levers = 0.0;
         let scale = plant.hashes_per_clock * 1e-6;
         let sigma_v = plant.sigma_mv / 1000.0;
@@ -290,16 +295,33 @@ impl Pass {
                 let (share, dense) = (phi(z), density(z));
                 let rate = scale * mhz[chip];
                 self.ths += rate * share;
-                lever += rate * dense / sigma_v;
+                let missing = (self.required[chip] - z).clamp(0.0, 20.0);
+                let fine = MARGIN_PRICE * rate * missing;
+                fines += fine * missing;
+                lever += (rate * dense + 2.0 * fine) / sigma_v;
                 let steep = plant.slope / plant.sigma_mv;
-                self.gradient[chip] = scale * share - rate * dense * steep;
+                self.gradient[chip] = scale * share
+                    - (rate * dense + 2.0 * fine) * steep
+                    - MARGIN_PRICE * scale * missing * missing;
                 // What the domain's own voltage does when this clock rises, V per MHz.
                 let sag = v * plant.switching[chip] * self.resistance[domain]
                     * (1.0 - self.resistance[domain] / ohms)
                     / sigma_v;
                 let all = steep + per_domain as f64 * sag;
                 self.curvature[chip] =
-                    scale * dense * 2.0 * all + rate * dense * z.max(0.3) * all * all + scale * 1e-5;
+                    scale * dense * 2.0 * all + rate * dense * z.max(0.3) * all * all + scale * 1e-5
+                        + if missing > 0.0 { 2.0 * MARGIN_PRICE * rate * all * all } else { 0.0 };
+            }
+            let mean = volts / self.domain_v.len() as f64;
+            let over = (v / (BALANCE * mean.max(1e-9)) - 1.0).clamp(0.0, 3.0);
+            if over > 0.0 {
+                let work = scale * plant.reference_mhz * per_domain as f64;
+                fines += BALANCE_PRICE * work * over * over;
+                lever -= 2.0 * BALANCE_PRICE * work * over / (BALANCE * mean.max(1e-9));
+                for chip in domain * per_domain..(domain + 1) * per_domain {
+                    let sag = plant.switching[chip] * self.resistance[domain];
+                    self.curvature[chip] += 2.0 * BALANCE_PRICE * work * sag * sag * per_domain as f64;
+                }
             }
             self.lever[domain] = lever;
             levers += lever * v;
@@ -315,7 +337,7 @@ impl Pass {
             }
         }
         self.leak_w = leaks;
-        self.value = self.ths - price * self.watts;
+        self.value = self.ths - price * self.watts - fines;
     }
 }
 

@@ -94,6 +94,10 @@ pub struct Bench {
     pub metered: bool,
     /// Time after start until which the boards are not up.
     boot: Duration,
+    pub restarts: u32,
+    was_hung: Vec<Vec<bool>>,
+    /// Whether the tuner has ordered anything: what the factory's setting does before that is not its fault.
+    started: bool,
 }
 
 pub fn layout(name: &str) -> (Profile, Layout, PhysicsSpec) {
@@ -133,6 +137,9 @@ impl Bench {
             violations: Violations::default(),
             metered: true,
             boot: Duration::from_secs(10),
+            restarts: 0,
+            was_hung: vec![vec![false; chips]; boards],
+            started: false,
             machine,
             profile,
             layout,
@@ -149,6 +156,7 @@ impl Bench {
     pub fn order(&mut self, command: Command) {
         match command {
             Command::Voltage { mv, .. } => {
+                self.started |= (f64::from(mv) * self.layout.mv_per_setting - self.layout.mv.1).abs() > 15.0;
                 self.mv = f64::from(mv) * self.layout.mv_per_setting;
                 self.machine.set_supply_mv(self.mv);
             }
@@ -186,9 +194,11 @@ impl Bench {
             for chip in 0..self.layout.chips() {
                 let Some(state) = self.machine.chip(board, chip) else { continue };
                 broken |= !state.alive;
-                self.violations.stressed += u32::from(state.stressed);
-                self.violations.hung += u32::from(state.hung);
-                self.violations.dead += u32::from(state.dead);
+                let mine = self.started;
+                self.violations.stressed += u32::from(mine && state.mv > 1.25 * self.machine.spec().chip.nominal_mv);
+                self.violations.hung += u32::from(mine && state.hung && !self.was_hung[board][chip]);
+                self.was_hung[board][chip] = state.hung;
+                self.violations.dead += u32::from(mine && state.dead);
                 self.violations.chip_c += u32::from(state.celsius > self.profile.limits.chip_c);
                 let mhz = self.mhz[board][chip];
                 self.counters[board][chip].mhz = mhz;
@@ -247,6 +257,17 @@ impl Bench {
         tuner.tick(self.now);
         while let Some(command) = tuner.poll_command() {
             self.order(command);
+        }
+        // What the agent does with a chain that fell silent: power off, and a new start a little later.
+        let broken = matches!(&tuner.status().activity, autotune::Activity::Held(why) if why.contains("started again"));
+        if broken && self.now > self.boot + Duration::from_secs(30) && self.restarts < 5 {
+            self.restarts += 1;
+            self.machine.enable_supply(false);
+            self.boot = self.now + Duration::from_secs(15);
+            self.mhz.iter_mut().flatten().for_each(|mhz| *mhz = 50.0);
+        }
+        if self.now + Duration::from_secs(5) >= self.boot {
+            self.machine.enable_supply(true);
         }
     }
 
@@ -413,6 +434,8 @@ pub struct Outcome {
     pub to_99_s: f64,
     pub lost: f64,
     pub violations: u32,
+    pub kinds: String,
+    pub restarts: u32,
     pub rounds: u32,
     pub restart_s: f64,
     pub curve: Vec<(f64, f64, f64)>,
@@ -475,7 +498,10 @@ pub fn run(name: &str, quality: Quality, seed: u64, ambient_c: f64, aim: Aim) ->
     let lost: f64 = trace
         .iter()
         .filter(|p| p.0 > 30.0 && p.0 <= tuned_at)
-        .map(|p| (1.0 - value(p.1, p.2) / end).max(0.0))
+        .map(|p| match aim {
+            Aim::Watts(_) => (1.0 - p.1 / ths).max(0.0),
+            _ => (1.0 - value(p.1, p.2) / end).max(0.0),
+        })
         .sum::<f64>();
     let lost = lost / (tuned_at - 30.0);
     let (sweep_ths, sweep_watts, sweep_s) = sweep(&bench, aim);
@@ -495,6 +521,8 @@ pub fn run(name: &str, quality: Quality, seed: u64, ambient_c: f64, aim: Aim) ->
         to_99_s: reached(0.99),
         lost,
         violations: bench.violations.total(),
+        kinds: format!("{:?}", bench.violations),
+        restarts: bench.restarts,
         rounds: tuner.status().rounds,
         restart_s,
         curve: trace,

@@ -1,4 +1,5 @@
-//! One run, told step by step.
+#![allow(unreachable_pub)]
+//! One tuning run on a simulated machine, told step by step: `one-run BOARD SEED good|normal|poor AMBIENT_C eff|SHARE_OF_NOMINAL_WATTS`.
 #[path = "../tests/bench/mod.rs"]
 mod bench;
 use autotune::Aim;
@@ -19,5 +20,5 @@ fn main() {
     println!("oracle  {:.3} TH {:.1} W {:.3} J/TH", out.oracle_ths, out.oracle_watts, out.oracle_watts / out.oracle_ths);
     println!("factory {:.3} TH {:.1} W {:.3} J/TH", out.factory_ths, out.factory_watts, out.factory_watts / out.factory_ths);
     println!("sweep   {:.3} TH {:.1} W {:.3} J/TH {:.0} s", out.sweep_ths, out.sweep_watts, out.sweep_watts / out.sweep_ths, out.sweep_s);
-    println!("tuned {:.0} 95% {:.0} 99% {:.0} lost {:.2}% viol {} rounds {} restart {:.0}", out.tuned_s, out.to_95_s, out.to_99_s, 100.0*out.lost, out.violations, out.rounds, out.restart_s);
+    println!("tuned {:.0} 95% {:.0} 99% {:.0} lost {:.2}% viol {} rounds {} restart {:.0} {}", out.tuned_s, out.to_95_s, out.to_99_s, 100.0*out.lost, out.violations, out.rounds, out.restart_s, out.kinds);
 }
