@@ -15,7 +15,11 @@ use std::io::Write as _;
 use autotune::Aim;
 use board_simulator::physics::Quality;
 
-const QUALITIES: [(&str, Quality); 3] = [("good", Quality::GOOD), ("normal", Quality::NORMAL), ("poor", Quality::POOR)];
+const QUALITIES: [(&str, Quality); 3] = [
+    ("good", Quality::GOOD),
+    ("normal", Quality::NORMAL),
+    ("poor", Quality::POOR),
+];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -26,7 +30,9 @@ fn main() {
             run(file, board, seeds.parse().unwrap_or(20), aim, ambients);
         }
         ["render", file, out] => render(file, out),
-        _ => eprintln!("usage: proof run FILE BOARD SEEDS watts|efficiency [AMBIENTS] | proof render FILE OUT.md"),
+        _ => eprintln!(
+            "usage: proof run FILE BOARD SEEDS watts|efficiency [AMBIENTS] | proof render FILE OUT.md"
+        ),
     }
 }
 
@@ -43,7 +49,11 @@ fn run(file: &str, board: &str, seeds: u64, aim_name: &str, ambients: &str) {
                 let celsius: f64 = ambient.parse().unwrap_or(25.0);
                 let out = bench::run(board, quality, seed, celsius, aim);
                 // Energy per work at the oracle's power: it grows with the power's 0.3rd power along the best settings.
-                let own = out.watts / out.ths * (out.oracle_watts / out.watts).powf(0.3);
+                let same_power = match aim {
+                    Aim::Watts(_) => (out.oracle_watts / out.watts).powf(0.3),
+                    _ => 1.0,
+                };
+                let own = out.watts / out.ths * same_power;
                 let gap = own / (out.oracle_watts / out.oracle_ths) - 1.0;
                 let off = match aim {
                     Aim::Watts(want) => out.watts / want - 1.0,
@@ -93,16 +103,25 @@ fn render(file: &str, out: &str) {
         if cells.len() < 20 {
             continue;
         }
-        let numbers = cells[3..].iter().map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+        let numbers = cells[3..]
+            .iter()
+            .map(|cell| cell.parse().unwrap_or(f64::NAN))
+            .collect();
         let rank = match cells[2] {
             "good" => "1 good",
             "normal" => "2 normal",
             _ => "3 poor",
         };
-        groups.entry((cells[1].into(), cells[0].into(), rank.into())).or_default().push(numbers);
+        groups
+            .entry((cells[1].into(), cells[0].into(), rank.into()))
+            .or_default()
+            .push(numbers);
     }
     let mut page = String::from(include_str!("proof-head.md"));
-    for (aim, title) in [("watts", "Aim: 85 % of the nominal power"), ("efficiency", "Aim: efficiency")] {
+    for (aim, title) in [
+        ("watts", "Aim: 85 % of the nominal power"),
+        ("efficiency", "Aim: efficiency"),
+    ] {
         if !groups.keys().any(|key| key.0 == aim) {
             continue;
         }
@@ -150,9 +169,22 @@ fn render(file: &str, out: &str) {
             );
         }
     }
-    let names = ["bitaxe-gamma", "emberone00", "s19k-pro", "s19j-pro", "s21", "s21-pro"];
-    let folder = std::path::Path::new(out).parent().map(std::path::Path::to_path_buf).unwrap_or_default();
-    let _ = writeln!(page, "\n## How a run goes\n\nWork (blue) and input power (orange) of a normal board in air of 25 °C, aim 85 % of the nominal power, each over its end value.\n");
+    let names = [
+        "bitaxe-gamma",
+        "emberone00",
+        "s19k-pro",
+        "s19j-pro",
+        "s21",
+        "s21-pro",
+    ];
+    let folder = std::path::Path::new(out)
+        .parent()
+        .map(std::path::Path::to_path_buf)
+        .unwrap_or_default();
+    let _ = writeln!(
+        page,
+        "\n## How a run goes\n\nWork (blue) and input power (orange) of a normal board in air of 25 °C, aim 85 % of the nominal power, each over its end value.\n"
+    );
     for name in names {
         if let Ok(trace) = fs::read_to_string(format!("{file}.{name}.watts.trace")) {
             let _ = fs::write(folder.join(format!("tuner-{name}.svg")), plot(name, &trace));
@@ -168,11 +200,15 @@ fn plot(name: &str, trace: &str) -> String {
     let points: Vec<[f64; 3]> = trace
         .lines()
         .filter_map(|line| {
-            let mut cells = line.split('\t').map(|cell| cell.parse().unwrap_or(f64::NAN));
+            let mut cells = line
+                .split('\t')
+                .map(|cell| cell.parse().unwrap_or(f64::NAN));
             Some([cells.next()?, cells.next()?, cells.next()?])
         })
         .collect();
-    let Some(last) = points.last().copied() else { return String::new() };
+    let Some(last) = points.last().copied() else {
+        return String::new();
+    };
     let (width, height) = (640.0, 220.0);
     let x = |t: f64| 50.0 + t / last[0] * (width - 70.0);
     let y = |share: f64| height - 30.0 - (share.clamp(0.6, 1.4) - 0.6) / 0.8 * (height - 50.0);
@@ -195,10 +231,19 @@ fn plot(name: &str, trace: &str) -> String {
         );
     }
     for t in (0..=(last[0] as u32)).step_by(100) {
-        let _ = write!(svg, "<text x=\"{:.1}\" y=\"{}\">{t} s</text>", x(f64::from(t)), height - 10.0);
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{}\">{t} s</text>",
+            x(f64::from(t)),
+            height - 10.0
+        );
     }
     for (i, colour) in [(1, "#1f6fb4"), (2, "#e07b28")] {
-        let _ = write!(svg, "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" points=\"{}\"/>", path(i));
+        let _ = write!(
+            svg,
+            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" points=\"{}\"/>",
+            path(i)
+        );
     }
     svg.push_str("</svg>\n");
     svg

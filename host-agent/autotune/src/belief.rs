@@ -129,7 +129,15 @@ impl Belief {
             0.0,
             0.0,
         ];
-        let sd = [0.025 * terminal, 0.6, 0.2, 0.7, 0.000_25 * terminal, 0.07, 0.5];
+        let sd = [
+            0.025 * terminal,
+            0.6,
+            0.2,
+            0.7,
+            0.000_25 * terminal,
+            0.07,
+            0.5,
+        ];
         let prior_precision = std::array::from_fn(|i| {
             std::array::from_fn(|j| if i == j { 1.0 / (sd[i] * sd[i]) } else { 0.0 })
         });
@@ -228,7 +236,12 @@ impl Belief {
     /// Named shared values with standard deviations, for people and files.
     pub(crate) fn named(&self) -> [(&'static str, f64, f64); SHARED] {
         let sd = |i: usize| self.covariance[i][i].max(0.0).sqrt();
-        let grown = |i: usize, unit: f64| (unit * self.shared[i].exp(), unit * self.shared[i].exp() * sd(i));
+        let grown = |i: usize, unit: f64| {
+            (
+                unit * self.shared[i].exp(),
+                unit * self.shared[i].exp() * sd(i),
+            )
+        };
         let pair = |name, (value, sd)| (name, value, sd);
         [
             ("threshold_mv", self.shared[THRESHOLD], sd(THRESHOLD)),
@@ -268,13 +281,27 @@ impl Belief {
     }
 
     /// Variance of a chip's margin, in spreads, at a clock, temperature and margin.
-    pub(crate) fn margin_variance(&self, board: usize, chip: usize, mhz: f64, die_c: f64, z: f64) -> f64 {
+    pub(crate) fn margin_variance(
+        &self,
+        board: usize,
+        chip: usize,
+        mhz: f64,
+        die_c: f64,
+        z: f64,
+    ) -> f64 {
         let u = self.margin_lever(board, chip, mhz, die_c, z);
         quadratic(&self.covariance, &u) + 1.0 / self.chips[board][chip].own
     }
 
     /// How a chip's margin answers to the shared constants, its offset following.
-    fn margin_lever(&self, board: usize, chip: usize, mhz: f64, die_c: f64, z: f64) -> [f64; SHARED] {
+    fn margin_lever(
+        &self,
+        board: usize,
+        chip: usize,
+        mhz: f64,
+        die_c: f64,
+        z: f64,
+    ) -> [f64; SHARED] {
         let chip = &self.chips[board][chip];
         let mut lever = self.lever(mhz, die_c, z + chip.offset);
         for (slot, cross) in lever.iter_mut().zip(&chip.cross) {
@@ -352,7 +379,8 @@ impl Belief {
             let expected = count.expected * phi(z);
             let slope = count.expected * density(z);
             let doubt = self.margin_variance(board, chip, window.mhz[chip], outcome.die_c[chip], z);
-            let variance = expected.max(1.0) + (0.01 * count.expected).powi(2) + slope * slope * doubt;
+            let variance =
+                expected.max(1.0) + (0.01 * count.expected).powi(2) + slope * slope * doubt;
             sum += (count.valid - expected).powi(2) / variance;
             degrees += 1.0;
         }
@@ -361,7 +389,8 @@ impl Belief {
 
     pub(crate) fn at_window(&self, board: usize, window: &BoardWindow) -> Outcome {
         let sinks = window.sink_c.iter().map(|&c| (c, 0.0)).collect();
-        self.plant(board, sinks, &window.dead).outcome(window.mv, &window.mhz)
+        self.plant(board, sinks, &window.dead)
+            .outcome(window.mv, &window.mhz)
     }
 
     /// Finds the most likely values for all windows, and their doubt.
@@ -390,7 +419,11 @@ impl Belief {
         // Curvatures of the place where it ended; the place itself must not be worse than the best one.
         let here = self.point();
         let (cost, _) = self.step(layout);
-        let place = if cost > best + 1e-2 * best.abs() + 10.0 { from } else { here };
+        let place = if cost > best + 1e-2 * best.abs() + 10.0 {
+            from
+        } else {
+            here
+        };
         self.place_between(&place, &place);
     }
 
@@ -399,7 +432,11 @@ impl Belief {
         (self.shared, self.chips.iter().map(offsets).collect())
     }
 
-    fn place_between(&mut self, a: &([f64; SHARED], Vec<Vec<f64>>), b: &([f64; SHARED], Vec<Vec<f64>>)) {
+    fn place_between(
+        &mut self,
+        a: &([f64; SHARED], Vec<Vec<f64>>),
+        b: &([f64; SHARED], Vec<Vec<f64>>),
+    ) {
         self.shared = std::array::from_fn(|i| 0.5 * (a.0[i] + b.0[i]));
         for (board, chips) in self.chips.iter_mut().enumerate() {
             for (index, chip) in chips.iter_mut().enumerate() {
@@ -462,13 +499,18 @@ impl Belief {
                         target.own += weight * own * own;
                         chip_g[board][chip] += weight * own * residual;
                     };
-                    for (seen, mean, rough) in
-                        [(count.valid, good, RATE_ROUGHNESS), (count.wrong, bad, WRONG_ROUGHNESS)]
-                    {
+                    for (seen, mean, rough) in [
+                        (count.valid, good, RATE_ROUGHNESS),
+                        (count.wrong, bad, WRONG_ROUGHNESS),
+                    ] {
                         // Poisson, tempered by what makes it rough.
                         let temper = 1.0 / (1.0 + rough * rough * mean);
                         let mean = mean.max(1e-9);
-                        let surprise = if seen > 0.0 { seen * (seen / mean).ln() } else { 0.0 };
+                        let surprise = if seen > 0.0 {
+                            seen * (seen / mean).ln()
+                        } else {
+                            0.0
+                        };
                         cost += window.weight * temper * (surprise - seen + mean);
                     }
                     let rise = slope;
@@ -521,7 +563,11 @@ impl Belief {
         let limits = [sigma, 0.4, 0.2, 0.7, 0.000_3 * self.nominal_mv, 0.1, 0.4];
         let mut step = times(&covariance, &g);
         let mut largest = 0.0_f64;
-        let longest = step.iter().zip(limits).map(|(s, l)| s.abs() / l).fold(0.0, f64::max);
+        let longest = step
+            .iter()
+            .zip(limits)
+            .map(|(s, l)| s.abs() / l)
+            .fold(0.0, f64::max);
         let damping = if longest > 1.0 { 1.0 / longest } else { 1.0 };
         largest = largest.max(0.3 * longest.min(1.0));
         step.iter_mut().for_each(|value| *value *= damping);
@@ -529,8 +575,8 @@ impl Belief {
             *slot += value;
         }
         self.shared[WRONG] = self.shared[WRONG].clamp(-7.0, 0.0);
-        self.shared[SIGMA] = self.shared[SIGMA]
-            .clamp((0.01 * self.nominal_mv).ln(), (0.1 * self.nominal_mv).ln());
+        self.shared[SIGMA] =
+            self.shared[SIGMA].clamp((0.01 * self.nominal_mv).ln(), (0.1 * self.nominal_mv).ln());
         for (chips, pulls) in self.chips.iter_mut().zip(&chip_g) {
             for (chip, pull) in chips.iter_mut().zip(pulls) {
                 let change = damping * pull / chip.own - dot(&chip.cross, &step) / chip.own;
@@ -553,7 +599,9 @@ impl Belief {
         // A few more of the usual spread, so that a single chip says little.
         let usual = (SPREAD_AT_FIRST / CORE_SPREAD).powi(2);
         let variance: f64 = (sum + 4.0 * usual) / (count + 4.0);
-        self.spread = variance.sqrt().clamp(SPREAD.0 / CORE_SPREAD, SPREAD.1 / CORE_SPREAD);
+        self.spread = variance
+            .sqrt()
+            .clamp(SPREAD.0 / CORE_SPREAD, SPREAD.1 / CORE_SPREAD);
     }
 }
 
@@ -567,7 +615,11 @@ fn prior_board_w(layout: &Layout) -> f64 {
 /// Slope of the curve around the usual clock, mV per MHz and domain; by the usual elasticity of 0.22 where it is flat.
 fn curve_slope(layout: &Layout) -> f64 {
     let usual = layout.clock_mhz.1;
-    let points: Vec<_> = layout.curve.iter().filter(|point| point.0 >= 0.7 * usual).collect();
+    let points: Vec<_> = layout
+        .curve
+        .iter()
+        .filter(|point| point.0 >= 0.7 * usual)
+        .collect();
     let elastic = 0.22 * layout.mv.1 / layout.domains as f64 / usual;
     match (points.first(), points.last()) {
         (Some(a), Some(b)) if b.0 > a.0 => {

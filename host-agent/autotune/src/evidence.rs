@@ -14,14 +14,20 @@ impl Rate {
     /// Nothing seen yet: Jeffreys' prior.
     #[must_use]
     pub fn new() -> Self {
-        Self { shape: 0.5, exposure: 0.0 }
+        Self {
+            shape: 0.5,
+            exposure: 0.0,
+        }
     }
 
     /// A prior with this mean that counts as much as `events` events.
     #[must_use]
     pub fn with_prior(mean: f64, events: f64) -> Self {
         let events = events.max(1e-3);
-        Self { shape: events, exposure: events / mean.max(1e-12) }
+        Self {
+            shape: events,
+            exposure: events / mean.max(1e-12),
+        }
     }
 
     /// Counts `events` during `exposure` in any unit, of time or of expected events.
@@ -144,7 +150,12 @@ impl Steady {
     /// Nothing seen.
     #[must_use]
     pub fn new() -> Self {
-        Self { fast: 0.0, slow: 0.0, last: None, since: Duration::ZERO }
+        Self {
+            fast: 0.0,
+            slow: 0.0,
+            last: None,
+            since: Duration::ZERO,
+        }
     }
 
     /// Takes a reading; true when it has been at rest for a while.
@@ -153,7 +164,12 @@ impl Steady {
             return false;
         }
         let Some(last) = self.last else {
-            *self = Self { fast: celsius, slow: celsius, last: Some(now), since: now };
+            *self = Self {
+                fast: celsius,
+                slow: celsius,
+                last: Some(now),
+                since: now,
+            };
             return false;
         };
         let dt = now.saturating_sub(last).as_secs_f64();
@@ -190,7 +206,9 @@ mod tests {
     fn poisson(state: &mut u64, mean: f64) -> f64 {
         let (mut count, mut product) = (0.0, 1.0);
         loop {
-            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             product *= (*state >> 11) as f64 / (1_u64 << 53) as f64;
             if product < (-mean).exp() {
                 return count;

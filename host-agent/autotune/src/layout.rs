@@ -95,7 +95,10 @@ impl Layout {
                 .to_vec();
         }
         let has_board_sensors = profile.devices.iter().any(|device| {
-            device.sensors.iter().any(|sensor| sensor.kind == SensorKind::Board)
+            device
+                .sensors
+                .iter()
+                .any(|sensor| sensor.kind == SensorKind::Board)
         });
         let single = chain.chips == 1;
         let nominal_ths = profile.nominal.hashrate_ths;
@@ -181,8 +184,13 @@ impl Layout {
     /// Efficiency of the supply at this output, W: middles of the published ranges of mains supplies; 0.92 for regulators.
     #[must_use]
     pub fn supply_efficiency(&self, output_w: f64) -> f64 {
-        const CURVE: [(f64, f64); 5] =
-            [(0.15, 0.80), (0.33, 0.875), (0.5, 0.90), (0.75, 0.93), (1.0, 0.945)];
+        const CURVE: [(f64, f64); 5] = [
+            (0.15, 0.80),
+            (0.33, 0.875),
+            (0.5, 0.90),
+            (0.75, 0.93),
+            (1.0, 0.945),
+        ];
         let Some(rated) = self.rated_w else {
             return 0.92;
         };

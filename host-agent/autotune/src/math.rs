@@ -107,7 +107,11 @@ mod tests {
 
     #[test]
     fn normal_distribution_matches_tables() {
-        for (x, expected) in [(-3.0, 0.001_349_9), (-1.0, 0.158_655_3), (1.96, 0.975_002_1)] {
+        for (x, expected) in [
+            (-3.0, 0.001_349_9),
+            (-1.0, 0.158_655_3),
+            (1.96, 0.975_002_1),
+        ] {
             assert!((phi(x) - expected).abs() < 2e-7);
             assert!((quantile(expected) - x).abs() < 1e-4);
         }

@@ -37,9 +37,10 @@ impl Aim {
         match *self {
             Self::Watts(x) | Self::Hashrate(x) => positive(x),
             Self::Efficiency | Self::Off => true,
-            Self::Profit { price_per_kwh, revenue_per_ths_day } => {
-                positive(revenue_per_ths_day) && price_per_kwh.is_finite() && price_per_kwh >= 0.0
-            }
+            Self::Profit {
+                price_per_kwh,
+                revenue_per_ths_day,
+            } => positive(revenue_per_ths_day) && price_per_kwh.is_finite() && price_per_kwh >= 0.0,
         }
     }
 }
@@ -81,7 +82,11 @@ impl Setting {
     /// The factory's setting.
     #[must_use]
     pub fn factory(layout: &Layout) -> Self {
-        Self::uniform(layout, layout.on_step(layout.mv.1), layout.on_grid(layout.clock_mhz.1))
+        Self::uniform(
+            layout,
+            layout.on_step(layout.mv.1),
+            layout.on_grid(layout.clock_mhz.1),
+        )
     }
 
     /// Mean clock, MHz.
@@ -179,9 +184,10 @@ impl Problem<'_> {
                 }
                 price
             }
-            Aim::Profit { price_per_kwh, revenue_per_ths_day } => {
-                (price_per_kwh * 0.024 / revenue_per_ths_day).max(0.02 * usual)
-            }
+            Aim::Profit {
+                price_per_kwh,
+                revenue_per_ths_day,
+            } => (price_per_kwh * 0.024 / revenue_per_ths_day).max(0.02 * usual),
             Aim::Hashrate(want) => {
                 let (price, reached) = self.root(usual, 0.02 * usual, &mut at, None, |_, at| {
                     // Positive while there is more work than asked for: power may cost more.
@@ -193,7 +199,10 @@ impl Problem<'_> {
                 price
             }
         };
-        let begin = self.price.unwrap_or(0.65 * at.ths / at.watts.max(1e-9)).max(least);
+        let begin = self
+            .price
+            .unwrap_or(0.65 * at.ths / at.watts.max(1e-9))
+            .max(least);
         let (price, held) = self.hold(least, begin, &mut at, None)?;
         if !held {
             reach = Reach::TooLittlePower;
@@ -202,7 +211,12 @@ impl Problem<'_> {
         let hashrate = matches!(self.aim, Aim::Hashrate(_));
         let mut best: Option<(f64, Trial)> = None;
         for shift in [1.0, 0.994, 1.006] {
-            let fixed: Vec<f64> = at.setting.mv.iter().map(|&mv| self.step_up(mv * shift)).collect();
+            let fixed: Vec<f64> = at
+                .setting
+                .mv
+                .iter()
+                .map(|&mv| self.step_up(mv * shift))
+                .collect();
             let mut near = at.clone();
             if !hashrate && held {
                 match self.hold(least, price, &mut near, Some(&fixed)) {
@@ -216,7 +230,9 @@ impl Problem<'_> {
                 }
             }
             near.setting.mv = fixed;
-            let Some(near) = self.on_grid(near) else { continue };
+            let Some(near) = self.on_grid(near) else {
+                continue;
+            };
             let worth = near.ths - price * near.watts;
             if best.as_ref().is_none_or(|(most, _)| worth > *most) {
                 best = Some((worth, near));
@@ -231,9 +247,10 @@ impl Problem<'_> {
                 }
             }
             Aim::Hashrate(want) if at.ths < 0.98 * want => reach = Reach::TooMuchWork,
-            Aim::Profit { price_per_kwh, revenue_per_ths_day }
-                if at.ths * revenue_per_ths_day < at.watts * 0.024 * price_per_kwh =>
-            {
+            Aim::Profit {
+                price_per_kwh,
+                revenue_per_ths_day,
+            } if at.ths * revenue_per_ths_day < at.watts * 0.024 * price_per_kwh => {
                 reach = Reach::NoProfit;
             }
             _ => {}
@@ -267,7 +284,8 @@ impl Problem<'_> {
     /// Input power for a power at the terminals, W.
     #[must_use]
     pub fn input_w(&self, terminals_w: f64) -> f64 {
-        let net = terminals_w / self.layout.supply_efficiency(terminals_w) + self.layout.auxiliary_w;
+        let net =
+            terminals_w / self.layout.supply_efficiency(terminals_w) + self.layout.auxiliary_w;
         net * self.power_factor
     }
 
@@ -276,7 +294,13 @@ impl Problem<'_> {
     }
 
     /// Raises the price above `least` until no cap is passed.
-    fn hold(&self, least: f64, begin: f64, at: &mut Trial, fixed: Option<&[f64]>) -> Option<(f64, bool)> {
+    fn hold(
+        &self,
+        least: f64,
+        begin: f64,
+        at: &mut Trial,
+        fixed: Option<&[f64]>,
+    ) -> Option<(f64, bool)> {
         let (price, held) = self.root(begin, least, at, fixed, |problem, at| problem.excess(at))?;
         Some((price, held))
     }
@@ -369,7 +393,11 @@ impl Problem<'_> {
         for (plant, outcome) in self.plants.iter().zip(&at.outcomes) {
             let input = at.watts * outcome.watts / total.max(1e-9);
             worst = worst.max(input / (POWER_SHARE * self.layout.power_w) - 1.0);
-            let chip_c = self.caps.chip_c.unwrap_or(f64::MAX).min(self.layout.hot_c.0);
+            let chip_c = self
+                .caps
+                .chip_c
+                .unwrap_or(f64::MAX)
+                .min(self.layout.hot_c.0);
             worst = worst.max((outcome.hottest_c - chip_c) / 50.0);
             let board_c = self.caps.board_c.unwrap_or(f64::MAX);
             let board_c = board_c.min(self.layout.hot_c.1.unwrap_or(f64::MAX));
@@ -381,7 +409,9 @@ impl Problem<'_> {
                     .sinks
                     .iter()
                     .enumerate()
-                    .filter(|(domain, _)| *domain == 0 || (*domain as f64 + 0.5) / domains <= last + 0.5 / domains)
+                    .filter(|(domain, _)| {
+                        *domain == 0 || (*domain as f64 + 0.5) / domains <= last + 0.5 / domains
+                    })
                     .map(|(_, sink)| sink.0 + sink.1 * outcome.watts)
                     .fold(f64::NEG_INFINITY, f64::max);
                 worst = worst.max((sink - board_c) / 50.0);
@@ -419,11 +449,14 @@ impl Problem<'_> {
     /// The best setting when power has a price; at `fixed` voltages if they are given.
     fn at_price(&self, price: f64, from: Trial, fixed: Option<&[f64]>) -> Option<Trial> {
         let step = 0.01 * from.terminals.max(1.0);
-        let marginal = (self.input_w(from.terminals + step) - self.input_w(from.terminals - step)) / (2.0 * step);
+        let marginal = (self.input_w(from.terminals + step) - self.input_w(from.terminals - step))
+            / (2.0 * step);
         let price_dc = price * marginal.clamp(0.8, 1.5);
         let groups: Vec<std::ops::Range<usize>> = match self.layout.scope {
             Scope::Machine => std::iter::once(0..self.plants.len()).collect(),
-            Scope::Board => (0..self.plants.len()).map(|board| board..board + 1).collect(),
+            Scope::Board => (0..self.plants.len())
+                .map(|board| board..board + 1)
+                .collect(),
         };
         let mut setting = from.setting;
         let mut outcomes = from.outcomes;
@@ -432,7 +465,12 @@ impl Problem<'_> {
             let try_at = |mv: f64, setting: &mut Setting, outcomes: &mut Vec<Outcome>| {
                 let mut sum = 0.0;
                 for board in group.clone() {
-                    let (value, outcome) = self.plants[board].best_clocks(mv, &mut setting.mhz[board], price_dc, &self.bounds);
+                    let (value, outcome) = self.plants[board].best_clocks(
+                        mv,
+                        &mut setting.mhz[board],
+                        price_dc,
+                        &self.bounds,
+                    );
                     let usual = self.layout.mv.1 / self.layout.domains as f64;
                     let strained = outcome.domain_mv.iter().any(|&v| v > MOST_DOMAIN * usual);
                     sum += if strained { f64::NEG_INFINITY } else { value };
@@ -521,10 +559,15 @@ impl Problem<'_> {
                     let over = self.excess(&next) > 0.0;
                     let by = if over { -step } else { step };
                     let mut moved = next.setting.clone();
-                    moved.mv.iter_mut().for_each(|mv| *mv = self.step_up(*mv + by));
+                    moved
+                        .mv
+                        .iter_mut()
+                        .for_each(|mv| *mv = self.step_up(*mv + by));
                     let moved = self.trial(&moved);
                     let better = self.worth(&moved, &at) > self.worth(&next, &at);
-                    if moved.setting == next.setting || (!over && (self.excess(&moved) > 0.0 || !better)) {
+                    if moved.setting == next.setting
+                        || (!over && (self.excess(&moved) > 0.0 || !better))
+                    {
                         break;
                     }
                     next = moved;
@@ -541,10 +584,13 @@ impl Problem<'_> {
     fn worth(&self, trial: &Trial, base: &Trial) -> f64 {
         match self.aim {
             Aim::Watts(_) | Aim::Off => trial.ths,
-            Aim::Efficiency | Aim::Hashrate(_) => trial.ths - base.ths / base.watts.max(1e-9) * trial.watts,
-            Aim::Profit { price_per_kwh, revenue_per_ths_day } => {
-                trial.ths - price_per_kwh * 0.024 / revenue_per_ths_day * trial.watts
+            Aim::Efficiency | Aim::Hashrate(_) => {
+                trial.ths - base.ths / base.watts.max(1e-9) * trial.watts
             }
+            Aim::Profit {
+                price_per_kwh,
+                revenue_per_ths_day,
+            } => trial.ths - price_per_kwh * 0.024 / revenue_per_ths_day * trial.watts,
         }
     }
 }

@@ -185,7 +185,11 @@ impl Plant {
     fn start_temperatures(&self) -> Vec<f64> {
         let per_domain = self.per_domain.max(1);
         (0..self.chips())
-            .map(|chip| self.sinks.get(chip / per_domain).map_or(60.0, |sink| sink.0 + 35.0))
+            .map(|chip| {
+                self.sinks
+                    .get(chip / per_domain)
+                    .map_or(60.0, |sink| sink.0 + 35.0)
+            })
             .collect()
     }
 
@@ -201,7 +205,8 @@ impl Plant {
 
     /// How much more power a watt costs, because it heats and heat leaks.
     fn heat_factor(&self, pass: &Pass) -> f64 {
-        let rise = self.sinks.iter().map(|sink| sink.1).sum::<f64>() / self.sinks.len().max(1) as f64;
+        let rise =
+            self.sinks.iter().map(|sink| sink.1).sum::<f64>() / self.sinks.len().max(1) as f64;
         let gain = pass.leak_w / self.leak_scale_k
             * (rise + self.die_k_per_w / self.chips().max(1) as f64);
         1.0 / (1.0 - gain.clamp(0.0, 0.5))
@@ -304,13 +309,20 @@ impl Pass {
                     - (rate * dense + 2.0 * fine) * steep
                     - MARGIN_PRICE * scale * missing * missing;
                 // What the domain's own voltage does when this clock rises, V per MHz.
-                let sag = v * plant.switching[chip] * self.resistance[domain]
+                let sag = v
+                    * plant.switching[chip]
+                    * self.resistance[domain]
                     * (1.0 - self.resistance[domain] / ohms)
                     / sigma_v;
                 let all = steep + per_domain as f64 * sag;
-                self.curvature[chip] =
-                    scale * dense * 2.0 * all + rate * dense * z.max(0.3) * all * all + scale * 1e-5
-                        + if missing > 0.0 { 2.0 * MARGIN_PRICE * rate * all * all } else { 0.0 };
+                self.curvature[chip] = scale * dense * 2.0 * all
+                    + rate * dense * z.max(0.3) * all * all
+                    + scale * 1e-5
+                    + if missing > 0.0 {
+                        2.0 * MARGIN_PRICE * rate * all * all
+                    } else {
+                        0.0
+                    };
             }
             let mean = volts / self.domain_v.len() as f64;
             let over = (v / (BALANCE * mean.max(1e-9)) - 1.0).clamp(0.0, 3.0);
@@ -320,7 +332,8 @@ impl Pass {
                 lever -= 2.0 * BALANCE_PRICE * work * over / (BALANCE * mean.max(1e-9));
                 for chip in domain * per_domain..(domain + 1) * per_domain {
                     let sag = plant.switching[chip] * self.resistance[domain];
-                    self.curvature[chip] += 2.0 * BALANCE_PRICE * work * sag * sag * per_domain as f64;
+                    self.curvature[chip] +=
+                        2.0 * BALANCE_PRICE * work * sag * sag * per_domain as f64;
                 }
             }
             self.lever[domain] = lever;
@@ -401,7 +414,11 @@ mod tests {
                 pass.value
             };
             let slope = (value(0.01) - value(-0.01)) / 0.02;
-            assert!((slope - gradient[chip]).abs() < 1e-6 + 1e-3 * slope.abs(), "{slope} {}", gradient[chip]);
+            assert!(
+                (slope - gradient[chip]).abs() < 1e-6 + 1e-3 * slope.abs(),
+                "{slope} {}",
+                gradient[chip]
+            );
         }
     }
 
@@ -430,7 +447,11 @@ mod tests {
         plant.threshold_mv[30] += 60.0;
         plant.doubt_mv.fill(5.0);
         let mut mhz = vec![590.0; 77];
-        let bounds = Bounds { least_margin: 1.0, quantiles: 2.33, mhz: (190.0, 690.0) };
+        let bounds = Bounds {
+            least_margin: 1.0,
+            quantiles: 2.33,
+            mhz: (190.0, 690.0),
+        };
         let (value, outcome) = plant.best_clocks(13_300.0, &mut mhz, 0.03, &bounds);
         assert!(value.is_finite());
         assert!(mhz[30] < mhz[29] - 20.0, "{} {}", mhz[30], mhz[29]);

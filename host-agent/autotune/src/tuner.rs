@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::belief::{Belief, BoardWindow, Count, SHARED, Window};
 use crate::evidence::{Sprt, Steady, Verdict};
 use crate::layout::{Layout, LayoutError, Scope, nonce_hashes};
-use crate::math::{density, phi};
+use crate::math::{density, phi, quantile};
 use crate::plan::{Aim, Caps, Plan, Problem, Reach, Setting};
 use crate::plant::Bounds;
 use crate::report::{
@@ -110,6 +110,8 @@ pub struct Tuner {
     trim_since: Duration,
     /// Share of its work that each chip is expected to deliver at the setting in force.
     promised: Vec<Vec<f64>>,
+    /// Bound on the doubt of each chip at the setting in force, mV, where counts without loss prove more than the fit can say.
+    proven_mv: Vec<Vec<f64>>,
     watch: Vec<Vec<Sprt>>,
     silent: Vec<Vec<bool>>,
     alarms: Vec<Vec<u8>>,
@@ -187,7 +189,11 @@ impl Tuner {
         let test = Sprt::new(0.5, FALSE_ALARM, 1e-3);
         let mut tuner = Self {
             belief: Belief::new(&layout),
-            phase: if aim == Aim::Off || !aim.is_sane() { Phase::Off } else { Phase::Waiting },
+            phase: if aim == Aim::Off || !aim.is_sane() {
+                Phase::Off
+            } else {
+                Phase::Waiting
+            },
             aim: if aim.is_sane() { aim } else { Aim::Off },
             caps,
             saved,
@@ -205,6 +211,7 @@ impl Tuner {
             trim: Mean::default(),
             trim_since: Duration::ZERO,
             promised: vec![vec![0.9; chips]; boards],
+            proven_mv: vec![vec![f64::INFINITY; chips]; boards],
             watch: vec![vec![test; chips]; boards],
             silent: vec![vec![false; chips]; boards],
             alarms: vec![vec![0; chips]; boards],
@@ -245,13 +252,16 @@ impl Tuner {
                 && then.saturating_sub(self.since) + Duration::from_millis(1) >= SETTLE;
             let usable = dt > 0.0 && dt < 60.0 && seen.work && before.work && self.fits(seen);
             let throttled = seen.boards.iter().any(|board| board.throttled);
-            self.throttled_s = if throttled { self.throttled_s + dt } else { 0.0 };
+            self.throttled_s = if throttled {
+                self.throttled_s + dt
+            } else {
+                0.0
+            };
             if counting && usable && !throttled && self.in_force(seen) && self.in_force(&before) {
                 self.count(dt, &before, seen);
             }
-            if let (Some(watts), Some(c)) = (seen.watts, self.mean_sensor(seen)) {
+            if let Some(c) = self.mean_sensor(seen) {
                 self.is_steady = self.steady.read(now, c);
-                let _ = watts;
             }
         }
         self.watch_sensors(seen);
@@ -296,13 +306,15 @@ impl Tuner {
             Phase::Arriving => {
                 if self.in_force(&seen) && self.voltage_there(&seen) || self.waited(2 * CONFIRM) {
                     self.clear_window();
-                    self.enter(if self.purpose == Purpose::Retreat && !self.reason.is_empty() {
-                        Phase::Held
-                    } else if self.complete && self.purpose == Purpose::Best {
-                        Phase::Keeping
-                    } else {
-                        Phase::Measuring
-                    });
+                    self.enter(
+                        if self.purpose == Purpose::Retreat && !self.reason.is_empty() {
+                            Phase::Held
+                        } else if self.complete && self.purpose == Purpose::Best {
+                            Phase::Keeping
+                        } else {
+                            Phase::Measuring
+                        },
+                    );
                 }
             }
             Phase::Measuring => self.measure(&seen),
@@ -341,7 +353,12 @@ impl Tuner {
                 if let Some((_, seen)) = self.last.clone()
                     && let Some(plan) = self.make_plan(&seen, LEAST_MARGIN)
                 {
-                    self.say("another aim", format!("the model predicts {}", promise(&plan)), 0.95, "move there");
+                    self.say(
+                        "another aim",
+                        format!("the model predicts {}", promise(&plan)),
+                        0.95,
+                        "move there",
+                    );
                     self.go(plan, Purpose::Best, &seen);
                 }
             }
@@ -402,12 +419,19 @@ impl Tuner {
         let plan = if aim == Aim::Off {
             let setting = Setting::factory(&self.layout);
             let (ths, watts, outcomes) = problem.judge(&setting);
-            Plan { setting, outcomes, ths, watts, price: 0.0, reach: Reach::Reached }
+            Plan {
+                setting,
+                outcomes,
+                ths,
+                watts,
+                price: 0.0,
+                reach: Reach::Reached,
+            }
         } else {
             problem.solve(&self.setting)?
         };
         let (rate_sd, power_sd) = self.belief.doubts(&plan.setting.mhz, &plan.outcomes);
-        let rate = 1.96 * (rate_sd / plan.ths.max(1e-9)).hypot(0.004);
+        let rate = 1.96 * (rate_sd / plan.ths.max(1e-9)).hypot(0.006);
         let power = 1.96 * power_sd.hypot(0.008);
         let around = |value: f64, share: f64| [value, value * (1.0 - share), value * (1.0 + share)];
         Some(Prediction {
@@ -416,7 +440,11 @@ impl Tuner {
             ths: around(plan.ths, rate),
             watts: around(plan.watts, power),
             j_per_th: around(plan.watts / plan.ths.max(1e-9), rate.hypot(power)),
-            chip_c: plan.outcomes.iter().map(|o| o.hottest_c).fold(f64::NEG_INFINITY, f64::max),
+            chip_c: plan
+                .outcomes
+                .iter()
+                .map(|o| o.hottest_c)
+                .fold(f64::NEG_INFINITY, f64::max),
             reach: plan.reach,
         })
     }
@@ -425,7 +453,8 @@ impl Tuner {
     #[must_use]
     pub fn explain(&self, board: usize, chip: usize) -> Option<Explanation> {
         let mhz = *self.setting.mhz.get(board)?.get(chip)?;
-        let board_mhz = self.setting.mhz[board].iter().sum::<f64>() / self.setting.mhz[board].len() as f64;
+        let board_mhz =
+            self.setting.mhz[board].iter().sum::<f64>() / self.setting.mhz[board].len() as f64;
         let offset = self.belief.offset(board, chip);
         let plan = self.plan.as_ref()?;
         let margin = *plan.outcomes.get(board)?.margins.get(chip)?;
@@ -464,9 +493,17 @@ impl Tuner {
             .belief
             .named()
             .iter()
-            .map(|&(name, value, sd)| Fitted { name: name.into(), value, sd })
+            .map(|&(name, value, sd)| Fitted {
+                name: name.into(),
+                value,
+                sd,
+            })
             .collect();
-        let fan = self.last.as_ref().and_then(|(_, seen)| seen.fan_percent).unwrap_or(0.0);
+        let fan = self
+            .last
+            .as_ref()
+            .and_then(|(_, seen)| seen.fan_percent)
+            .unwrap_or(0.0);
         self.layout
             .serials
             .iter()
@@ -474,7 +511,11 @@ impl Tuner {
             .filter_map(|(board, serial)| {
                 let chips = (0..self.layout.chips()).map(|chip| {
                     let (offset_mv, sd_mv) = self.belief.offset(board, chip);
-                    ChipModel { offset_mv, sd_mv, mhz: best.mhz[board][chip] }
+                    ChipModel {
+                        offset_mv,
+                        sd_mv,
+                        mhz: best.mhz[board][chip],
+                    }
                 });
                 Some(BoardModel {
                     version: 1,
@@ -504,12 +545,20 @@ impl Tuner {
         if !self.fans_held {
             let duty = self.last.as_ref().and_then(|(_, seen)| seen.fan_percent);
             let most = self.caps.fan_percent.unwrap_or(100.0);
-            self.commands.push_back(Command::FanHold(Some(duty.unwrap_or(most).min(most))));
+            self.commands
+                .push_back(Command::FanHold(Some(duty.unwrap_or(most).min(most))));
             self.fans_held = true;
         }
-        let Some((_, seen)) = self.last.clone() else { return };
+        let Some((_, seen)) = self.last.clone() else {
+            return;
+        };
         let again = self.started;
-        for (silent, alarms) in self.silent.iter_mut().flatten().zip(self.alarms.iter_mut().flatten()) {
+        for (silent, alarms) in self
+            .silent
+            .iter_mut()
+            .flatten()
+            .zip(self.alarms.iter_mut().flatten())
+        {
             (*silent, *alarms) = (false, 0);
         }
         let setting = if again {
@@ -517,7 +566,9 @@ impl Tuner {
             let plan = self.make_plan(&seen, LEAST_MARGIN);
             let setting = plan.as_ref().map(|plan| plan.setting.clone());
             self.plan = plan.or(self.plan.take());
-            setting.or(self.good.clone()).unwrap_or_else(|| self.setting.clone())
+            setting
+                .or(self.good.clone())
+                .unwrap_or_else(|| self.setting.clone())
         } else {
             self.setting.clone()
         };
@@ -553,17 +604,24 @@ impl Tuner {
                     && model.shared.len() == SHARED
                     && model.covariance.len() == SHARED * SHARED
             });
-            let Some(model) = model.cloned() else { continue };
+            let Some(model) = model.cloned() else {
+                continue;
+            };
             if found == 0 {
                 let shared = std::array::from_fn(|i| model.shared[i]);
-                let covariance =
-                    std::array::from_fn(|r| std::array::from_fn(|c| model.covariance[r * SHARED + c]));
+                let covariance = std::array::from_fn(|r| {
+                    std::array::from_fn(|c| model.covariance[r * SHARED + c])
+                });
                 self.belief.resume(&shared, &covariance);
                 if model.power_factor.is_finite() {
                     self.power_factor = model.power_factor.clamp(0.7, 1.4);
                 }
             }
-            let offsets: Vec<_> = model.chips.iter().map(|chip| (chip.offset_mv, chip.sd_mv)).collect();
+            let offsets: Vec<_> = model
+                .chips
+                .iter()
+                .map(|chip| (chip.offset_mv, chip.sd_mv))
+                .collect();
             self.belief.resume_chips(board, &offsets);
             setting.mv[board] = self.layout.on_step(model.mv);
             for (slot, chip) in setting.mhz[board].iter_mut().zip(&model.chips) {
@@ -571,7 +629,8 @@ impl Tuner {
             }
             complete &= model.complete && model.aim == self.aim;
             found += 1;
-            self.history.extend(model.history.iter().rev().take(16).rev().cloned());
+            self.history
+                .extend(model.history.iter().rev().take(16).rev().cloned());
         }
         let one_voltage = setting.mv.iter().all(|&mv| mv == setting.mv[0]);
         if found == self.layout.boards() && (one_voltage || self.layout.scope == Scope::Board) {
@@ -599,7 +658,12 @@ impl Tuner {
         self.good = None;
         self.plan = None;
         self.note("model forgotten");
-        self.say("these are the boards of the stored model", why, 0.999_99, "forget the model; start at the factory's setting");
+        self.say(
+            "these are the boards of the stored model",
+            why,
+            0.999_99,
+            "forget the model; start at the factory's setting",
+        );
         self.purpose = Purpose::Baseline;
         self.order_tickets(self.layout.measuring_bits(), true);
         self.order(Setting::factory(&self.layout), seen);
@@ -613,14 +677,22 @@ impl Tuner {
             return;
         }
         self.considered = self.now;
-        let most = if self.layout.chips() * self.layout.boards() <= 16 { MOST_WINDOW_FEW } else { MOST_WINDOW };
+        let most = if self.layout.chips() * self.layout.boards() <= 16 {
+            MOST_WINDOW_FEW
+        } else {
+            MOST_WINDOW
+        };
         let length = Duration::from_secs_f64(self.window_s);
         if length < LEAST_WINDOW {
             return;
         }
-        let Some(window) = self.take_window(seen) else { return };
+        let Some(window) = self.take_window(seen) else {
+            return;
+        };
         let enough = match self.purpose {
-            Purpose::Baseline => length >= 2 * LEAST_WINDOW && self.regret_with(&window) < 5.0 * ENOUGH,
+            Purpose::Baseline => {
+                length >= 2 * LEAST_WINDOW && self.regret_with(&window) < 5.0 * ENOUGH
+            }
             Purpose::Check => length >= LEAST_WINDOW,
             Purpose::Probe => length >= most / 2,
             Purpose::Best | Purpose::Retreat => self.regret_with(&window) < ENOUGH,
@@ -631,7 +703,7 @@ impl Tuner {
         if self.purpose == Purpose::Check && !self.check(&window, seen) {
             return;
         }
-        self.learn(window, seen);
+        self.learn(window);
         self.decide(seen);
     }
 
@@ -640,7 +712,8 @@ impl Tuner {
         for (board, counts) in window.boards.iter().enumerate() {
             let (surprise, degrees) = self.belief.surprise(board, counts);
             // Mean of a chi-square over its degrees: six standard deviations above one.
-            let limit = 1.0 + 6.0 * (2.0 / degrees.max(1.0)).sqrt() + if degrees < 4.0 { 8.0 } else { 0.0 };
+            let limit =
+                1.0 + 6.0 * (2.0 / degrees.max(1.0)).sqrt() + if degrees < 4.0 { 8.0 } else { 0.0 };
             if surprise > limit {
                 self.forget(
                     format!("board {board}: counts are {surprise:.1} times as far from the model as chance allows (limit {limit:.1})"),
@@ -658,19 +731,64 @@ impl Tuner {
         true
     }
 
-    fn learn(&mut self, window: Window, seen: &Observation) {
+    fn learn(&mut self, window: Window) {
         self.learn_heat(&window);
         self.belief.learn(window, &self.layout);
         self.anchor_power();
+        self.prove();
         self.good = Some(self.setting.clone());
         self.rounds += 1;
         self.clear_window();
-        let _ = seen;
+    }
+
+    /// A chip that lost nothing in many nonces is far above its threshold, but not known how far: the likelihood is flat there and a
+    /// fit's curvature sees nothing. What can be said is a bound: with so few wrong nonces the margin is at least this.
+    fn prove(&mut self) {
+        let Some(window) = self.belief.windows.last() else {
+            return;
+        };
+        let (_, covariance) = self.belief.shared();
+        // Two deviations less of the share of lost work that shows.
+        let shows = self.belief.wrong_share() * (-2.0 * covariance[3][3].max(0.0).sqrt()).exp();
+        let sigma = self.belief.sigma_mv();
+        for (board, seen) in window.boards.iter().enumerate() {
+            let outcome = self.belief.at_window(board, seen);
+            for (chip, count) in seen.counts.iter().enumerate() {
+                if count.expected < 50.0 || seen.dead[chip] {
+                    continue;
+                }
+                let bound = |n: f64| n + QUANTILE * (n + 1.0).sqrt() + 3.0;
+                let by_wrong = bound(count.wrong) / (shows * count.expected).max(1e-9);
+                let by_rate =
+                    (1.0 - count.valid / count.expected) + QUANTILE / count.expected.sqrt() + 0.01;
+                let lost = by_wrong.min(by_rate).clamp(1e-6, 0.999);
+                let least = quantile(1.0 - lost);
+                let doubt = (outcome.margins[chip] - least).max(0.15) * sigma / QUANTILE;
+                self.proven_mv[board][chip] = doubt;
+            }
+        }
+    }
+
+    /// Doubt of a chip's threshold at a clock, mV: by the fit, or what is proven here and what the way there adds.
+    fn doubt_mv(&self, board: usize, chip: usize, mhz: f64, die_c: f64, z: f64) -> f64 {
+        let sigma = self.belief.sigma_mv();
+        let fitted = sigma
+            * self
+                .belief
+                .margin_variance(board, chip, mhz, die_c, z)
+                .max(0.0)
+                .sqrt();
+        let (shared, covariance) = self.belief.shared();
+        let way = (mhz - self.setting.mhz[board][chip]).abs();
+        let slope = shared[1].exp() * covariance[1][1].max(0.0).sqrt().min(1.0);
+        fitted.min(self.proven_mv[board][chip].hypot(way * slope))
     }
 
     /// What remains between the picture's power and the reading, so that the picture is right where the machine is.
     fn anchor_power(&mut self) {
-        let Some(window) = self.belief.windows.last() else { return };
+        let Some(window) = self.belief.windows.last() else {
+            return;
+        };
         let Some(read) = window.watts else { return };
         let terminals: f64 = window
             .boards
@@ -678,7 +796,8 @@ impl Tuner {
             .enumerate()
             .map(|(board, seen)| self.belief.at_window(board, seen).watts)
             .sum();
-        let picture = terminals / self.layout.supply_efficiency(terminals) + self.layout.auxiliary_w;
+        let picture =
+            terminals / self.layout.supply_efficiency(terminals) + self.layout.auxiliary_w;
         if picture > 0.0 {
             self.power_factor = (read / picture).clamp(0.8, 1.25);
         }
@@ -705,7 +824,12 @@ impl Tuner {
             return;
         }
         if !done {
-            self.say("another setting serves the aim better", evidence, 0.95, "move there and measure");
+            self.say(
+                "another setting serves the aim better",
+                evidence,
+                0.95,
+                "move there and measure",
+            );
             self.go(plan, Purpose::Best, seen);
             return;
         }
@@ -739,9 +863,16 @@ impl Tuner {
             Reach::TooLittlePower => "the aim is below the lowest setting; keep the lowest",
             Reach::TooMuchWork => "the aim is beyond what is safe; keep the nearest",
             Reach::TooMuchPower => "the boards cannot use that much; keep the highest",
-            Reach::NoProfit => "power costs more than any setting earns; keep the one that loses least",
+            Reach::NoProfit => {
+                "power costs more than any setting earns; keep the one that loses least"
+            }
         };
-        self.say("this is the best setting", evidence, 1.0 - self.regret.clamp(0.0, 1.0), decision);
+        self.say(
+            "this is the best setting",
+            evidence,
+            1.0 - self.regret.clamp(0.0, 1.0),
+            decision,
+        );
         self.note("tuned");
         self.order_tickets(self.layout.ticket_bits, false);
         if self.fans_held {
@@ -767,7 +898,10 @@ impl Tuner {
         }
         self.considered = self.now;
         let length = Duration::from_secs_f64(self.window_s);
-        let trim = self.trim.get().filter(|_| self.trim.weight >= TRIM_WINDOW.as_secs_f64());
+        let trim = self
+            .trim
+            .get()
+            .filter(|_| self.trim.weight >= TRIM_WINDOW.as_secs_f64());
         let off = trim.map_or(0.0, |watts| self.power_off(Some(watts)));
         if length < KEEP_WINDOW && !(off.abs() > POWER_OFF && length >= TRIM_WINDOW) {
             if trim.is_some() {
@@ -775,22 +909,33 @@ impl Tuner {
             }
             return;
         }
-        let Some(window) = self.take_window(seen) else { return };
+        let Some(window) = self.take_window(seen) else {
+            return;
+        };
         self.belief.fade(0.5_f64.powf(self.window_s / HALF_LIFE_S));
-        self.learn(window, seen);
+        self.learn(window);
         let plants = self.plants(seen).unwrap_or_default();
-        let Some((plan, gain)) = self.best_plan(seen, &plants) else { return };
+        let Some((plan, gain)) = self.best_plan(seen, &plants) else {
+            return;
+        };
         self.regret = self.regret_at(&plan);
         if gain > WORTH_KEEPING || off.abs() > POWER_OFF {
             self.say(
                 "conditions have changed",
-                format!("power is off by {:+.2} %, another setting is {:.2} % better", 100.0 * off, 100.0 * gain),
+                format!(
+                    "power is off by {:+.2} %, another setting is {:.2} % better",
+                    100.0 * off,
+                    100.0 * gain
+                ),
                 0.95,
                 "small correction",
             );
             self.go(plan, Purpose::Best, seen);
         } else {
-            self.plan = Some(Plan { setting: self.setting.clone(), ..plan });
+            self.plan = Some(Plan {
+                setting: self.setting.clone(),
+                ..plan
+            });
         }
     }
 
@@ -800,19 +945,24 @@ impl Tuner {
         let answers = self.silent.iter().flatten().all(|silent| !silent);
         if stuck.is_none() && answers && self.waited(Duration::from_secs(120)) && seen.work {
             self.reason.clear();
-            self.say("what was wrong is gone", "all chips and sensors answer".into(), 0.9, "measure again");
+            self.say(
+                "what was wrong is gone",
+                "all chips and sensors answer".into(),
+                0.9,
+                "measure again",
+            );
             self.purpose = Purpose::Best;
             self.clear_window();
             self.enter(Phase::Measuring);
             return;
         }
         if self.silent.iter().flatten().any(|silent| *silent) {
-            self.hear(seen);
+            self.hear();
         }
     }
 
     /// Chips that were silent and count again.
-    fn hear(&mut self, _seen: &Observation) {
+    fn hear(&mut self) {
         for (board, counts) in self.window.iter().enumerate() {
             for (chip, count) in counts.chips.iter().enumerate() {
                 if self.silent[board][chip] && count.valid > 20.0 {
@@ -863,13 +1013,29 @@ impl Tuner {
             self.alarms[board][chip] = self.alarms[board][chip].saturating_add(1);
             self.watch[board][chip].reset();
         }
+        // Under a stored model an alarm says first of all that the model may be another board's.
+        if self.purpose == Purpose::Check
+            && let Some(window) = self.take_window(seen)
+            && !self.check(&window, seen)
+        {
+            return true;
+        }
         let mute: Vec<Vec<bool>> = self
             .window
             .iter()
-            .map(|board| board.chips.iter().map(|c| c.expected > 8.0 && c.valid < 0.03 * c.expected).collect())
+            .map(|board| {
+                board
+                    .chips
+                    .iter()
+                    .map(|c| c.expected > 8.0 && c.valid < 0.03 * c.expected)
+                    .collect()
+            })
             .collect();
         let broken = mute.iter().enumerate().find_map(|(board, chips)| {
-            chips.iter().position(|mute| *mute).map(|chip| (board, chip, chips.iter().filter(|m| **m).count()))
+            chips
+                .iter()
+                .position(|mute| *mute)
+                .map(|chip| (board, chip, chips.iter().filter(|m| **m).count()))
         });
         if let Some((board, chip, count)) = broken {
             // Those behind the first are silent because it does not pass anything on: they prove nothing about themselves.
@@ -882,7 +1048,7 @@ impl Tuner {
             }
             if let Some(window) = self.take_window(seen) {
                 let good = self.good.clone();
-                self.learn(window, seen);
+                self.learn(window);
                 self.good = good;
             }
             for (silent, mute) in self.silent.iter_mut().zip(&mute) {
@@ -892,24 +1058,39 @@ impl Tuner {
                 "{count} chip(s) of board {board} from chip {chip} on do not answer; the chain has to be started again"
             );
             self.note("chip silent");
-            self.say("all chips answer", evidence, 1.0 - FALSE_ALARM, "hold a safe setting");
+            self.say(
+                "all chips answer",
+                evidence,
+                1.0 - FALSE_ALARM,
+                "hold a safe setting",
+            );
             self.hold(&words, seen);
             return true;
         }
         if let Some(window) = self.take_window(seen) {
             let good = self.good.clone();
-            self.learn(window, seen);
+            self.learn(window);
             self.good = good;
         }
         self.complete = false;
         match self.good.clone().filter(|good| *good != self.setting) {
             Some(back) => {
-                self.say("the setting is safe for all chips", evidence, 1.0 - FALSE_ALARM, "back out at once; learn from it");
+                self.say(
+                    "the setting is safe for all chips",
+                    evidence,
+                    1.0 - FALSE_ALARM,
+                    "back out at once; learn from it",
+                );
                 self.purpose = Purpose::Retreat;
                 self.order(back, seen);
             }
             None => {
-                self.say("the setting is safe for all chips", evidence, 1.0 - FALSE_ALARM, "learn from it at once");
+                self.say(
+                    "the setting is safe for all chips",
+                    evidence,
+                    1.0 - FALSE_ALARM,
+                    "learn from it at once",
+                );
                 self.decide(seen);
             }
         }
@@ -919,9 +1100,17 @@ impl Tuner {
     /// Goes to the best setting that is known to be good and stays there.
     fn hold(&mut self, why: &str, seen: &Observation) {
         self.reason = why.to_owned();
-        self.say("tuning can go on", why.to_owned(), 0.99, "hold the best setting known to be safe");
+        self.say(
+            "tuning can go on",
+            why.to_owned(),
+            0.99,
+            "hold the best setting known to be safe",
+        );
         self.note(why);
-        let mut setting = self.good.clone().unwrap_or_else(|| Setting::factory(&self.layout));
+        let mut setting = self
+            .good
+            .clone()
+            .unwrap_or_else(|| Setting::factory(&self.layout));
         // With a chip gone its domain takes more of the voltage.
         if self.silent.iter().flatten().any(|silent| *silent)
             && let Some(plants) = self.plants(seen)
@@ -930,12 +1119,23 @@ impl Tuner {
             let worst = plants
                 .iter()
                 .enumerate()
-                .flat_map(|(board, plant)| plant.outcome(setting.mv[board], &setting.mhz[board]).domain_mv)
+                .flat_map(|(board, plant)| {
+                    plant
+                        .outcome(setting.mv[board], &setting.mhz[board])
+                        .domain_mv
+                })
                 .fold(0.0, f64::max);
             if worst > 1.18 * usual {
-                setting.mv.iter_mut().for_each(|mv| *mv = self.layout.on_step(self.layout.mv.0));
+                setting
+                    .mv
+                    .iter_mut()
+                    .for_each(|mv| *mv = self.layout.on_step(self.layout.mv.0));
                 let lowest = self.layout.on_grid(self.layout.clock_mhz.0);
-                setting.mhz.iter_mut().flatten().for_each(|mhz| *mhz = lowest);
+                setting
+                    .mhz
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|mhz| *mhz = lowest);
             }
         }
         self.order_tickets(self.layout.ticket_bits, false);
@@ -959,16 +1159,10 @@ impl Tuner {
         // Doubt belongs to the place where it would run; once more with that.
         let mut grown = false;
         for (board, outcome) in plan.outcomes.iter().enumerate() {
-            let sigma = self.belief.sigma_mv();
             for chip in 0..outcome.margins.len() {
-                let variance = self.belief.margin_variance(
-                    board,
-                    chip,
-                    plan.setting.mhz[board][chip],
-                    outcome.die_c[chip],
-                    outcome.margins[chip],
-                );
-                let doubt = sigma * variance.max(0.0).sqrt();
+                let mhz = plan.setting.mhz[board][chip];
+                let doubt =
+                    self.doubt_mv(board, chip, mhz, outcome.die_c[chip], outcome.margins[chip]);
                 grown |= doubt > 1.05 * plants[board].doubt_mv[chip];
                 plants[board].doubt_mv[chip] = doubt;
             }
@@ -1012,7 +1206,12 @@ impl Tuner {
 
     fn problem<'a>(&'a self, plants: &'a [crate::Plant], least_margin: f64) -> Problem<'a> {
         let mut caps = self.caps;
-        caps.chip_c = Some(caps.chip_c.unwrap_or(self.layout.hot_c.0).min(self.layout.hot_c.0) - self.heat_off_k);
+        caps.chip_c = Some(
+            caps.chip_c
+                .unwrap_or(self.layout.hot_c.0)
+                .min(self.layout.hot_c.0)
+                - self.heat_off_k,
+        );
         if let Some(hot) = self.layout.hot_c.1 {
             caps.board_c = Some(caps.board_c.unwrap_or(hot).min(hot) - self.heat_off_k);
         }
@@ -1031,12 +1230,20 @@ impl Tuner {
                 quantiles: QUANTILE,
             },
             power_factor: self.power_factor,
-            price: self.plan.as_ref().map(|plan| plan.price).filter(|price| *price > 0.0),
+            price: self
+                .plan
+                .as_ref()
+                .map(|plan| plan.price)
+                .filter(|price| *price > 0.0),
         }
     }
 
     fn most_mv(&self) -> f64 {
-        self.caps.mv.unwrap_or(f64::MAX).min(self.layout.mv.2).max(self.layout.mv.0)
+        self.caps
+            .mv
+            .unwrap_or(f64::MAX)
+            .min(self.layout.mv.2)
+            .max(self.layout.mv.0)
     }
 
     /// Boards as they are pictured now, with heat as it is now and would change with power.
@@ -1046,7 +1253,11 @@ impl Tuner {
                 let sinks = self.sinks_now(board, seen)?;
                 let flat = sinks.iter().map(|&c| (c, 0.0)).collect();
                 let here = self.belief.plant(board, flat, &self.silent[board]);
-                let mhz: Vec<f64> = seen.boards[board].chips.iter().map(|chip| chip.mhz).collect();
+                let mhz: Vec<f64> = seen.boards[board]
+                    .chips
+                    .iter()
+                    .map(|chip| chip.mhz)
+                    .collect();
                 let mv = seen.boards[board].mv.unwrap_or(self.setting.mv[board]);
                 let watts = here.outcome(mv, &mhz).watts.max(1e-3);
                 let usual = self.layout.nominal_ths * self.layout.nominal_j_per_th;
@@ -1064,11 +1275,14 @@ impl Tuner {
                     .collect();
                 let mut plant = self.belief.plant(board, rising, &self.silent[board]);
                 let outcome = here.outcome(mv, &mhz);
-                let sigma = self.belief.sigma_mv();
                 for chip in 0..plant.doubt_mv.len() {
-                    let z = outcome.margins[chip];
-                    let variance = self.belief.margin_variance(board, chip, mhz[chip], outcome.die_c[chip], z);
-                    plant.doubt_mv[chip] = sigma * variance.max(0.0).sqrt();
+                    plant.doubt_mv[chip] = self.doubt_mv(
+                        board,
+                        chip,
+                        mhz[chip],
+                        outcome.die_c[chip],
+                        outcome.margins[chip],
+                    );
                 }
                 Some(plant)
             })
@@ -1076,7 +1290,8 @@ impl Tuner {
     }
 
     fn probe(&self, plan: &Plan, mv: &[f64], plants: &[crate::Plant]) -> Option<Setting> {
-        self.problem(plants, LEAST_MARGIN).probe(&plan.setting, mv, plan.price)
+        self.problem(plants, LEAST_MARGIN)
+            .probe(&plan.setting, mv, plan.price)
     }
 
     /// How much better a plan is than the setting in force, as a share of the work, by the picture.
@@ -1085,7 +1300,8 @@ impl Tuner {
         let (ths, watts, outcomes) = problem.judge(&self.setting);
         let unsafe_now = outcomes.iter().zip(plants).any(|(outcome, plant)| {
             outcome.margins.iter().enumerate().any(|(chip, z)| {
-                !plant.dead[chip] && z - QUANTILE * plant.doubt_mv[chip] / plant.sigma_mv < LEAST_MARGIN - 0.3
+                !plant.dead[chip]
+                    && z - QUANTILE * plant.doubt_mv[chip] / plant.sigma_mv < LEAST_MARGIN - 0.3
             })
         });
         if unsafe_now {
@@ -1128,7 +1344,9 @@ impl Tuner {
                     continue;
                 }
                 let mhz = plan.setting.mhz[board][chip];
-                let variance = self.belief.margin_variance(board, chip, mhz, outcome.die_c[chip], z);
+                let variance =
+                    self.belief
+                        .margin_variance(board, chip, mhz, outcome.die_c[chip], z);
                 lost += mhz * self.layout.hashes_per_clock * 1e-6 * flat_top(z) * variance;
             }
         }
@@ -1148,9 +1366,16 @@ impl Tuner {
                 let z = outcome.margins[chip].clamp(-3.0, 4.0);
                 let eta = phi(z);
                 let bad = wrong * (1.0 - eta) + 1e-4;
-                let information =
-                    count.expected * density(z).powi(2) * (1.0 / eta.max(0.01) + wrong * wrong / bad);
-                let variance = self.belief.margin_variance(board, chip, seen.mhz[chip], outcome.die_c[chip], z);
+                let information = count.expected
+                    * density(z).powi(2)
+                    * (1.0 / eta.max(0.01) + wrong * wrong / bad);
+                let variance = self.belief.margin_variance(
+                    board,
+                    chip,
+                    seen.mhz[chip],
+                    outcome.die_c[chip],
+                    z,
+                );
                 let after = 1.0 / (1.0 / variance.max(1e-9) + information);
                 lost += seen.mhz[chip] * flat_top(z) * after;
                 all += seen.mhz[chip] * eta;
@@ -1164,24 +1389,40 @@ impl Tuner {
             (Aim::Watts(want), Some(watts), Some(plan)) if plan.reach == Reach::Reached => {
                 let aimed = want.min(self.caps.watts.unwrap_or(f64::MAX));
                 // What a cap of heat or range forbids is not a deviation.
-                if plan.watts < 0.99 * aimed && watts < aimed { 0.0 } else { watts / aimed - 1.0 }
+                if plan.watts < 0.99 * aimed && watts < aimed {
+                    0.0
+                } else {
+                    watts / aimed - 1.0
+                }
             }
             _ => 0.0,
         }
     }
 
     fn watts_now(&self, seen: &Observation) -> Option<f64> {
-        self.belief.windows.last().and_then(|window| window.watts).or(seen.watts)
+        self.belief
+            .windows
+            .last()
+            .and_then(|window| window.watts)
+            .or(seen.watts)
     }
 
     // ---- orders ----------------------------------------------------------------------------------------------------------
 
     /// Orders a setting: upward the voltage goes first, downward the clocks.
     fn order(&mut self, setting: Setting, seen: &Observation) {
-        let up = setting.mv.iter().zip(&self.setting.mv).any(|(new, old)| new > old)
+        let up = setting
+            .mv
+            .iter()
+            .zip(&self.setting.mv)
+            .any(|(new, old)| new > old)
             || !self.voltage_known(seen);
         self.setting = setting;
         self.promise(seen);
+        self.proven_mv
+            .iter_mut()
+            .flatten()
+            .for_each(|mv| *mv = f64::INFINITY);
         self.clear_window();
         if up {
             self.order_voltage();
@@ -1194,7 +1435,9 @@ impl Tuner {
 
     /// What every chip is expected to deliver at the setting in force.
     fn promise(&mut self, seen: &Observation) {
-        let Some(plants) = self.plants(seen) else { return };
+        let Some(plants) = self.plants(seen) else {
+            return;
+        };
         let (_, _, outcomes) = self.problem(&plants, LEAST_MARGIN).judge(&self.setting);
         for (shares, outcome) in self.promised.iter_mut().zip(&outcomes) {
             for (share, &z) in shares.iter_mut().zip(&outcome.margins) {
@@ -1204,9 +1447,14 @@ impl Tuner {
     }
 
     fn voltage_known(&self, seen: &Observation) -> bool {
-        seen.boards.iter().zip(&self.setting.mv).all(|(board, &mv)| {
-            board.mv.is_some_and(|read| (read / mv - 1.0).abs() < VOLTAGE_TOLERANCE)
-        })
+        seen.boards
+            .iter()
+            .zip(&self.setting.mv)
+            .all(|(board, &mv)| {
+                board
+                    .mv
+                    .is_some_and(|read| (read / mv - 1.0).abs() < VOLTAGE_TOLERANCE)
+            })
     }
 
     fn order_voltage(&mut self) {
@@ -1216,7 +1464,10 @@ impl Tuner {
         };
         for group in 0..groups {
             let mv = self.setting.mv[group] / self.layout.mv_per_setting.max(1e-9);
-            self.push(Command::Voltage { group, mv: mv.round().clamp(0.0, 1e6) as u32 });
+            self.push(Command::Voltage {
+                group,
+                mv: mv.round().clamp(0.0, 1e6) as u32,
+            });
         }
     }
 
@@ -1229,7 +1480,10 @@ impl Tuner {
                 continue;
             }
             for (chip, mhz) in wanted.into_iter().enumerate() {
-                let now = seen.boards[board].chips.get(chip).map_or(0.0, |chip| chip.mhz);
+                let now = seen.boards[board]
+                    .chips
+                    .get(chip)
+                    .map_or(0.0, |chip| chip.mhz);
                 if (now - mhz).abs() > 0.01 {
                     self.push(Command::ChipClock { board, chip, mhz });
                 }
@@ -1271,9 +1525,16 @@ impl Tuner {
     }
 
     fn clocks_there(&self, seen: &Observation) -> bool {
-        seen.boards.iter().zip(&self.setting.mhz).all(|(board, wanted)| {
-            board.chips.iter().zip(wanted).all(|(chip, mhz)| (chip.mhz - mhz).abs() < 1.6)
-        })
+        seen.boards
+            .iter()
+            .zip(&self.setting.mhz)
+            .all(|(board, wanted)| {
+                board
+                    .chips
+                    .iter()
+                    .zip(wanted)
+                    .all(|(chip, mhz)| (chip.mhz - mhz).abs() < 1.6)
+            })
     }
 
     fn in_force(&self, seen: &Observation) -> bool {
@@ -1284,7 +1545,10 @@ impl Tuner {
 
     fn fits(&self, seen: &Observation) -> bool {
         seen.boards.len() == self.layout.boards()
-            && seen.boards.iter().all(|board| board.chips.len() == self.layout.chips())
+            && seen
+                .boards
+                .iter()
+                .all(|board| board.chips.len() == self.layout.chips())
     }
 
     fn has_work(&self) -> bool {
@@ -1303,7 +1567,10 @@ impl Tuner {
             }
             let counts = &mut self.window[board];
             for (chip, (old, new)) in old.chips.iter().zip(&new.chips).enumerate() {
-                if (old.mhz - new.mhz).abs() > 0.01 || new.valid < old.valid || new.wrong < old.wrong {
+                if (old.mhz - new.mhz).abs() > 0.01
+                    || new.valid < old.valid
+                    || new.wrong < old.wrong
+                {
                     continue;
                 }
                 let hashes = new.mhz * 1e6 * self.layout.hashes_per_clock * dt;
@@ -1314,7 +1581,8 @@ impl Tuner {
                 slot.wrong += (new.wrong - old.wrong) as f64;
                 slot.expected += expected;
                 let share = self.promised[board][chip];
-                let verdict = self.watch[board][chip].count(valid, expected * share.clamp(0.1, 1.0));
+                let verdict =
+                    self.watch[board][chip].count(valid, expected * share.clamp(0.1, 1.0));
                 if verdict == Verdict::Well {
                     self.alarms[board][chip] = 0;
                 }
@@ -1358,17 +1626,26 @@ impl Tuner {
             .iter()
             .enumerate()
             .map(|(board, counts)| {
-                let sensors: Vec<Option<f64>> = counts.sensors.iter().map(|mean| mean.get()).collect();
+                let sensors: Vec<Option<f64>> =
+                    counts.sensors.iter().map(|mean| mean.get()).collect();
                 Some(BoardWindow {
                     mv: seen.boards[board].mv.unwrap_or(self.setting.mv[board]),
-                    mhz: seen.boards[board].chips.iter().map(|chip| chip.mhz).collect(),
+                    mhz: seen.boards[board]
+                        .chips
+                        .iter()
+                        .map(|chip| chip.mhz)
+                        .collect(),
                     sink_c: self.sinks(&sensors, counts.chip_c.get())?,
                     counts: counts.chips.clone(),
                     dead: self.silent[board].clone(),
                 })
             })
             .collect::<Option<Vec<_>>>()?;
-        Some(Window { boards, watts: self.watts.get(), weight: 1.0 })
+        Some(Window {
+            boards,
+            watts: self.watts.get(),
+            weight: 1.0,
+        })
     }
 
     fn sinks_now(&self, board: usize, seen: &Observation) -> Option<Vec<f64>> {
@@ -1394,7 +1671,9 @@ impl Tuner {
                 Some(first.1 + share.clamp(-1.0, 2.0) * (last.1 - first.1))
             }
         };
-        (0..domains).map(|domain| at((domain as f64 + 0.5) / domains as f64)).collect()
+        (0..domains)
+            .map(|domain| at((domain as f64 + 0.5) / domains as f64))
+            .collect()
     }
 
     fn mean_sensor(&self, seen: &Observation) -> Option<f64> {
@@ -1414,12 +1693,21 @@ impl Tuner {
         }
         let point = |window: &Window| {
             let c: f64 = window.boards.iter().flat_map(|b| &b.sink_c).sum::<f64>();
-            let n = window.boards.iter().map(|b| b.sink_c.len()).sum::<usize>().max(1);
+            let n = window
+                .boards
+                .iter()
+                .map(|b| b.sink_c.len())
+                .sum::<usize>()
+                .max(1);
             window.watts.map(|watts| (watts, c / n as f64))
         };
-        let Some((watts, c)) = point(window) else { return };
+        let Some((watts, c)) = point(window) else {
+            return;
+        };
         for before in &self.belief.windows {
-            let Some((w, t)) = point(before) else { continue };
+            let Some((w, t)) = point(before) else {
+                continue;
+            };
             let share = (watts / w.max(1.0) - 1.0).abs();
             if share < 0.08 {
                 continue;
@@ -1440,11 +1728,27 @@ impl Tuner {
         let now = self.now;
         let watts = seen.watts.unwrap_or(0.0);
         for (board, watches) in seen.boards.iter().zip(&mut self.sensors) {
-            let values: Vec<f64> = board.board_c.iter().chain(std::iter::once(&board.chip_c)).map(|c| c.unwrap_or(f64::NAN)).collect();
-            watches.resize(values.len(), SensorWatch { value: f64::NAN, since: now, watts });
+            let values: Vec<f64> = board
+                .board_c
+                .iter()
+                .chain(std::iter::once(&board.chip_c))
+                .map(|c| c.unwrap_or(f64::NAN))
+                .collect();
+            watches.resize(
+                values.len(),
+                SensorWatch {
+                    value: f64::NAN,
+                    since: now,
+                    watts,
+                },
+            );
             for (watch, value) in watches.iter_mut().zip(values) {
                 if watch.value != value {
-                    *watch = SensorWatch { value, since: now, watts };
+                    *watch = SensorWatch {
+                        value,
+                        since: now,
+                        watts,
+                    };
                 }
             }
         }
@@ -1454,15 +1758,18 @@ impl Tuner {
     fn stuck_sensor(&self) -> Option<(usize, usize)> {
         let (_, seen) = self.last.as_ref()?;
         let watts = seen.watts?;
-        self.sensors.iter().enumerate().find_map(|(board, watches)| {
-            let stuck = watches.iter().position(|watch| {
-                watch.value.is_finite()
-                    && watch.watts > 0.0
-                    && self.now.saturating_sub(watch.since) > STUCK
-                    && (watts / watch.watts - 1.0).abs() > STUCK_POWER
-            });
-            stuck.map(|sensor| (board, sensor))
-        })
+        self.sensors
+            .iter()
+            .enumerate()
+            .find_map(|(board, watches)| {
+                let stuck = watches.iter().position(|watch| {
+                    watch.value.is_finite()
+                        && watch.watts > 0.0
+                        && self.now.saturating_sub(watch.since) > STUCK
+                        && (watts / watch.watts - 1.0).abs() > STUCK_POWER
+                });
+                stuck.map(|sensor| (board, sensor))
+            })
     }
 
     // ---- words -----------------------------------------------------------------------------------------------------------
@@ -1484,7 +1791,10 @@ impl Tuner {
         if self.history.len() >= 32 {
             self.history.pop_front();
         }
-        self.history.push_back(Event { at_s: self.now.as_secs_f64(), what: what.to_owned() });
+        self.history.push_back(Event {
+            at_s: self.now.as_secs_f64(),
+            what: what.to_owned(),
+        });
     }
 }
 

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use autotune::{
-    Aim, BoardReading, Bounds, Caps, ChipReading, Command, Layout, Observation, Plant, Problem, Setting, Tuner, math,
-    nonce_hashes,
+    Aim, BoardReading, Bounds, Caps, ChipReading, Command, Layout, Observation, Plant, Problem,
+    Setting, Tuner, math, nonce_hashes,
 };
 use board_profiles::Profile;
 use board_simulator::physics::{ChipActivity, Machine, PhysicsSpec, Quality, presets};
@@ -68,7 +68,13 @@ pub struct Violations {
 
 impl Violations {
     pub fn total(&self) -> u32 {
-        self.board_c + self.chip_c + self.power + self.voltage + self.stressed + self.hung + self.dead
+        self.board_c
+            + self.chip_c
+            + self.power
+            + self.voltage
+            + self.stressed
+            + self.hung
+            + self.dead
     }
 }
 
@@ -103,7 +109,9 @@ pub struct Bench {
 pub fn layout(name: &str) -> (Profile, Layout, PhysicsSpec) {
     let profile = Profile::builtin(name).unwrap();
     let mut spec = presets::by_name(name).unwrap();
-    let serials = (0..spec.boards).map(|board| Some(format!("{name}-{board}"))).collect();
+    let serials = (0..spec.boards)
+        .map(|board| Some(format!("{name}-{board}")))
+        .collect();
     let layout = Layout::from_profile(&profile, serials);
     // The chip model's count of hashes, as the simulated program has it.
     spec.chip.hashes_per_clock = layout.hashes_per_clock;
@@ -156,7 +164,8 @@ impl Bench {
     pub fn order(&mut self, command: Command) {
         match command {
             Command::Voltage { mv, .. } => {
-                self.started |= (f64::from(mv) * self.layout.mv_per_setting - self.layout.mv.1).abs() > 15.0;
+                self.started |=
+                    (f64::from(mv) * self.layout.mv_per_setting - self.layout.mv.1).abs() > 15.0;
                 self.mv = f64::from(mv) * self.layout.mv_per_setting;
                 self.machine.set_supply_mv(self.mv);
             }
@@ -182,7 +191,10 @@ impl Bench {
                     let most = RAMP_MHZ_S * STEP_S;
                     *mhz += (self.target[board][chip] - *mhz).clamp(-most, most);
                 }
-                let activity = ChipActivity { mhz: *mhz, hashing: up && self.work };
+                let activity = ChipActivity {
+                    mhz: *mhz,
+                    hashing: up && self.work,
+                };
                 self.machine.set_activity(board, chip, activity);
             }
         }
@@ -192,11 +204,15 @@ impl Bench {
         for board in 0..self.layout.boards() {
             let mut broken = false;
             for chip in 0..self.layout.chips() {
-                let Some(state) = self.machine.chip(board, chip) else { continue };
+                let Some(state) = self.machine.chip(board, chip) else {
+                    continue;
+                };
                 broken |= !state.alive;
                 let mine = self.started;
-                self.violations.stressed += u32::from(mine && state.mv > 1.25 * self.machine.spec().chip.nominal_mv);
-                self.violations.hung += u32::from(mine && state.hung && !self.was_hung[board][chip]);
+                self.violations.stressed +=
+                    u32::from(mine && state.mv > 1.25 * self.machine.spec().chip.nominal_mv);
+                self.violations.hung +=
+                    u32::from(mine && state.hung && !self.was_hung[board][chip]);
                 self.was_hung[board][chip] = state.hung;
                 self.violations.dead += u32::from(mine && state.dead);
                 self.violations.chip_c += u32::from(state.celsius > self.profile.limits.chip_c);
@@ -216,13 +232,24 @@ impl Bench {
             let mut read = |c: f64| (((c + 0.2 * self.dice.normal()) * 16.0).round()) / 16.0;
             let mut board_c: Vec<Option<f64>> = Vec::new();
             for sensor in 0..self.layout.sensors.len() {
-                let c = self.machine.sensor_c(board, sensor.min(sensors - 1)).unwrap();
+                let c = self
+                    .machine
+                    .sensor_c(board, sensor.min(sensors - 1))
+                    .unwrap();
                 if let Some(limit) = self.profile.limits.board_c {
                     self.violations.board_c += u32::from(c > limit);
                 }
-                board_c.push(Some(self.stuck_c.filter(|_| sensor == 0 && board == 0).unwrap_or(read(c))));
+                board_c.push(Some(
+                    self.stuck_c
+                        .filter(|_| sensor == 0 && board == 0)
+                        .unwrap_or(read(c)),
+                ));
             }
-            let chip_c = self.layout.sensors.is_empty().then(|| read(self.machine.chip(board, 0).unwrap().celsius));
+            let chip_c = self
+                .layout
+                .sensors
+                .is_empty()
+                .then(|| read(self.machine.chip(board, 0).unwrap().celsius));
             boards.push(BoardReading {
                 running: up && self.mhz[board].iter().all(|&mhz| mhz > 100.0),
                 serial: self.layout.serials[board].clone(),
@@ -240,7 +267,11 @@ impl Bench {
         self.violations.power += u32::from(share > self.profile.limits.power_w);
         self.violations.voltage += u32::from(supply.set_mv > self.layout.mv.2 + 20.0);
         // A meter of half a percent noise, in steps of a watt, or a tenth on small boards.
-        let unit = if self.layout.rated_w.is_some() { 1.0 } else { 0.05 };
+        let unit = if self.layout.rated_w.is_some() {
+            1.0
+        } else {
+            0.05
+        };
         let read = supply.input_w * (1.0 + 0.005 * self.dice.normal());
         Observation {
             boards,
@@ -314,7 +345,10 @@ impl Bench {
                     doubt_mv: vec![0.0; layout.chips()],
                 };
                 for chip in 0..layout.chips() {
-                    let (a, b) = (full.chip(board, chip).unwrap(), half.chip(board, chip).unwrap());
+                    let (a, b) = (
+                        full.chip(board, chip).unwrap(),
+                        half.chip(board, chip).unwrap(),
+                    );
                     let siemens = |watts: f64, mv: f64| watts / (mv / 1000.0).powi(2);
                     let warm = |c: f64| ((c - 60.0) / spec.chip.leak_scale_k).exp();
                     let (ga, gb) = (siemens(a.watts, a.mv), siemens(b.watts, b.mv));
@@ -324,9 +358,9 @@ impl Bench {
                     plant.switching.push((ga - leak * warm(a.celsius)) / mhz);
                     let c = low.chip(board, chip).unwrap();
                     let z = math::quantile(c.delivered);
-                    plant.threshold_mv.push(
-                        c.mv - z * plant.sigma_mv - plant.warm_mv_per_k * (c.celsius - 65.0),
-                    );
+                    plant
+                        .threshold_mv
+                        .push(c.mv - z * plant.sigma_mv - plant.warm_mv_per_k * (c.celsius - 65.0));
                 }
                 for domain in 0..layout.domains {
                     let first = domain * layout.per_domain;
@@ -345,8 +379,37 @@ impl Bench {
             .collect()
     }
 
+    /// One chip: every voltage and clock is tried on the real physics.
+    fn oracle_by_grid(&self, aim: Aim) -> (Setting, f64, f64) {
+        let layout = &self.layout;
+        let mut best: Option<(f64, Setting, f64, f64)> = None;
+        let mut mhz = layout.on_grid(layout.clock_mhz.0);
+        while mhz <= layout.clock_mhz.2 {
+            let mut mv = layout.mv.0;
+            while mv <= layout.mv.2 {
+                let setting = Setting::uniform(layout, mv, mhz);
+                let (ths, watts) = self.truth(&setting);
+                let worth = match aim {
+                    Aim::Watts(want) if watts > want * 1.001 => f64::NEG_INFINITY,
+                    Aim::Watts(_) => ths,
+                    _ => ths / watts,
+                };
+                if best.as_ref().is_none_or(|best| worth > best.0) {
+                    best = Some((worth, setting, ths, watts));
+                }
+                mv += 2.0;
+            }
+            mhz += layout.grid_mhz;
+        }
+        let (_, setting, ths, watts) = best.unwrap();
+        (setting, ths, watts)
+    }
+
     /// The best setting of somebody who knows everything: setting, TH/s, W, by the real physics.
     pub fn oracle(&self, aim: Aim) -> (Setting, f64, f64) {
+        if self.layout.chips() == 1 {
+            return self.oracle_by_grid(aim);
+        }
         let plants = self.true_plants();
         let layout = &self.layout;
         let mut factor = 1.0;
@@ -361,14 +424,19 @@ impl Bench {
                 caps: Caps::default(),
                 mv: (layout.on_step(layout.mv.0), layout.mv.2),
                 bounds: Bounds {
-                    mhz: (layout.on_grid(layout.clock_mhz.0), layout.on_grid(layout.clock_mhz.2)),
+                    mhz: (
+                        layout.on_grid(layout.clock_mhz.0),
+                        layout.on_grid(layout.clock_mhz.2),
+                    ),
                     least_margin: -5.0,
                     quantiles: 0.0,
                 },
                 power_factor: factor,
                 price,
             };
-            let Some(plan) = problem.solve(&start) else { break };
+            let Some(plan) = problem.solve(&start) else {
+                break;
+            };
             let mut settings = vec![plan.setting.clone()];
             if round == 3 && matches!(aim, Aim::Efficiency) {
                 for (v, p) in [(1.0, 0.94), (1.0, 1.06), (0.995, 1.0), (1.005, 1.0)] {
@@ -461,7 +529,13 @@ pub fn run(name: &str, quality: Quality, seed: u64, ambient_c: f64, aim: Aim) ->
     }
     if std::env::var_os("EXPLAIN").is_some() {
         while let Some(step) = tuner.poll_step() {
-            println!("{:6.0} {} | {} | {}", step.at.as_secs_f64(), step.hypothesis, step.evidence, step.decision);
+            println!(
+                "{:6.0} {} | {} | {}",
+                step.at.as_secs_f64(),
+                step.hypothesis,
+                step.evidence,
+                step.decision
+            );
         }
     }
     let tail = &trace[trace.len() - 60..];
@@ -550,12 +624,19 @@ pub fn sweep(bench: &Bench, aim: Aim) -> (f64, f64, f64) {
         machine.settle();
         let (ths, watts) = read(&machine, &setting, layout.hashes_per_clock);
         time += 690.0;
-        let full = setting.mean_mhz() * layout.hashes_per_clock * 1e-6 * (layout.chips() * layout.boards()) as f64;
+        let full = setting.mean_mhz()
+            * layout.hashes_per_clock
+            * 1e-6
+            * (layout.chips() * layout.boards()) as f64;
         // What it sees: counts of 600 s at the usual ticket.
         let count = ths * 1e12 * 600.0 / nonce_hashes(layout.ticket_bits);
         let seen = ths * (1.0 + dice.normal() / count.max(1.0).sqrt());
         let hot = (0..layout.boards()).any(|b| {
-            (0..layout.sensors.len()).any(|s| machine.sensor_c(b, s).is_some_and(|c| c > layout.hot_c.1.unwrap_or(75.0)))
+            (0..layout.sensors.len()).any(|s| {
+                machine
+                    .sensor_c(b, s)
+                    .is_some_and(|c| c > layout.hot_c.1.unwrap_or(75.0))
+            })
         }) || machine.hottest_c() > layout.hot_c.0;
         let too_much = match aim {
             Aim::Watts(want) => watts > want,
@@ -587,26 +668,41 @@ pub fn sweep(bench: &Bench, aim: Aim) -> (f64, f64, f64) {
             break;
         }
     }
-    best.map_or((f64::NAN, f64::NAN, time), |(_, ths, watts)| (ths, watts, time))
+    best.map_or((f64::NAN, f64::NAN, time), |(_, ths, watts)| {
+        (ths, watts, time)
+    })
 }
 
 /// Seconds from a restart until the tuner keeps the stored setting again.
 pub fn restart(bench: &Bench, tuner: &Tuner, aim: Aim, seed: u64) -> f64 {
     let spec = bench.machine.spec();
-    let mut again = Bench::new(&bench.layout.model, spec.quality, spec.seed, bench.machine.ambient_c());
+    let mut again = Bench::new(
+        &bench.layout.model,
+        spec.quality,
+        spec.seed,
+        bench.machine.ambient_c(),
+    );
     let text = serde_json::to_string(&tuner.models()).unwrap();
     let saved = serde_json::from_str(&text).unwrap();
     let mut next = Tuner::new(again.layout.clone(), aim, Caps::default(), saved, seed + 1).unwrap();
+    let mut kept = f64::NAN;
     for _ in 0..1800 {
         again.live(&mut next);
         if next.status().activity == autotune::Activity::Keeping {
-            return again.now().as_secs_f64();
+            kept = again.now().as_secs_f64();
+            break;
         }
     }
     if std::env::var_os("EXPLAIN").is_some() {
         while let Some(step) = next.poll_step() {
-            println!("R {:6.0} {} | {} | {}", step.at.as_secs_f64(), step.hypothesis, step.evidence, step.decision);
+            println!(
+                "R {:6.0} {} | {} | {}",
+                step.at.as_secs_f64(),
+                step.hypothesis,
+                step.evidence,
+                step.decision
+            );
         }
     }
-    f64::NAN
+    kept
 }
