@@ -446,6 +446,7 @@ impl Belief {
     }
 
     /// One damped Gauss-Newton step: the cost where it began, and the largest change in units of the cores' spread.
+    #[allow(clippy::needless_range_loop)]
     fn step(&mut self, layout: &Layout) -> (f64, f64) {
         let sigma = self.sigma_mv();
         let spread = 1.0 / (self.spread * self.spread);

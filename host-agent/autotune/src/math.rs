@@ -54,6 +54,8 @@ fn erfc(x: f64) -> f64 {
 pub(crate) type Square<const N: usize> = [[f64; N]; N];
 
 /// Inverse of a symmetric positive definite matrix by Cholesky; none if it is not one.
+// Indices are the language of matrices.
+#[allow(clippy::needless_range_loop)]
 pub(crate) fn inverse<const N: usize>(a: &Square<N>) -> Option<Square<N>> {
     let mut l = [[0.0; N]; N];
     for i in 0..N {
@@ -119,6 +121,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::needless_range_loop)]
     fn inverse_times_the_matrix_is_one() {
         let a = [[4.0, 1.0, 0.5], [1.0, 3.0, 0.2], [0.5, 0.2, 2.0]];
         let b = inverse(&a).unwrap();

@@ -256,6 +256,8 @@ impl Pass {
         }
     }
 
+    // Many lists go side by side here.
+    #[allow(clippy::needless_range_loop)]
     fn run(&mut self, plant: &Plant, mv: f64, mhz: &[f64], die_c: &[f64], price: f64) {
         let volts = mv / 1000.0;
         let per_domain = plant.per_domain.max(1);

@@ -537,8 +537,6 @@ impl Tuner {
             .collect()
     }
 
-    // ---- how it goes on --------------------------------------------------------------------------------------------------
-
     fn begin(&mut self) {
         self.reason.clear();
         self.order_tickets(self.layout.measuring_bits(), true);
@@ -1040,10 +1038,9 @@ impl Tuner {
         if let Some((board, chip, count)) = broken {
             // Those behind the first are silent because it does not pass anything on: they prove nothing about themselves.
             for (silent, mute) in self.silent.iter_mut().zip(&mute) {
-                let mut first = true;
-                for (silent, &mute) in silent.iter_mut().zip(mute) {
-                    *silent = mute && !std::mem::take(&mut first) || mute && *silent;
-                    first &= !mute;
+                let first = mute.iter().position(|mute| *mute);
+                for (chip, (silent, &mute)) in silent.iter_mut().zip(mute).enumerate() {
+                    *silent = mute && (*silent || Some(chip) != first);
                 }
             }
             if let Some(window) = self.take_window(seen) {
@@ -1142,8 +1139,6 @@ impl Tuner {
         self.purpose = Purpose::Retreat;
         self.order(setting, seen);
     }
-
-    // ---- plans -----------------------------------------------------------------------------------------------------------
 
     fn go(&mut self, plan: Plan, purpose: Purpose, seen: &Observation) {
         self.purpose = purpose;
@@ -1275,14 +1270,9 @@ impl Tuner {
                     .collect();
                 let mut plant = self.belief.plant(board, rising, &self.silent[board]);
                 let outcome = here.outcome(mv, &mhz);
-                for chip in 0..plant.doubt_mv.len() {
-                    plant.doubt_mv[chip] = self.doubt_mv(
-                        board,
-                        chip,
-                        mhz[chip],
-                        outcome.die_c[chip],
-                        outcome.margins[chip],
-                    );
+                for (chip, &mhz) in mhz.iter().enumerate().take(plant.doubt_mv.len()) {
+                    plant.doubt_mv[chip] =
+                        self.doubt_mv(board, chip, mhz, outcome.die_c[chip], outcome.margins[chip]);
                 }
                 Some(plant)
             })
@@ -1406,8 +1396,6 @@ impl Tuner {
             .and_then(|window| window.watts)
             .or(seen.watts)
     }
-
-    // ---- orders ----------------------------------------------------------------------------------------------------------
 
     /// Orders a setting: upward the voltage goes first, downward the clocks.
     fn order(&mut self, setting: Setting, seen: &Observation) {
@@ -1540,8 +1528,6 @@ impl Tuner {
     fn in_force(&self, seen: &Observation) -> bool {
         self.clocks_there(seen) && seen.boards.iter().all(|board| board.running)
     }
-
-    // ---- readings --------------------------------------------------------------------------------------------------------
 
     fn fits(&self, seen: &Observation) -> bool {
         seen.boards.len() == self.layout.boards()
@@ -1771,8 +1757,6 @@ impl Tuner {
                 stuck.map(|sensor| (board, sensor))
             })
     }
-
-    // ---- words -----------------------------------------------------------------------------------------------------------
 
     fn say(&mut self, hypothesis: &str, evidence: String, confidence: f64, decision: &str) {
         if self.steps.len() >= MOST_STEPS {

@@ -237,7 +237,7 @@ proptest! {
             while let Some(command) = tuner.poll_command() {
                 inside(&layout, command);
             }
-            tuner.models();
+            let _ = tuner.models();
             let _ = tuner.predict(Aim::Watts(50.0));
         }
     }
