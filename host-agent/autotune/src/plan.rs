@@ -233,7 +233,11 @@ impl Problem<'_> {
             let Some(near) = self.on_grid(near) else {
                 continue;
             };
-            let worth = near.ths - price * near.watts;
+            // Below a cap on power all that counts is work; elsewhere neighbours of the price's optimum are alike.
+            let worth = match self.aim {
+                Aim::Watts(_) => near.ths - 1e3 * (self.excess(&near) - 0.002).clamp(0.0, 1.0),
+                _ => near.ths - price * near.watts,
+            };
             if best.as_ref().is_none_or(|(most, _)| worth > *most) {
                 best = Some((worth, near));
             }
