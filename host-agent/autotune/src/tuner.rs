@@ -351,7 +351,7 @@ impl Tuner {
                 self.reason.clear();
                 self.complete = true;
                 if let Some((_, seen)) = self.last.clone()
-                    && let Some(plan) = self.make_plan(&seen, LEAST_MARGIN)
+                    && let Some(plan) = self.plan_from_afar(&seen)
                 {
                     self.say(
                         "another aim",
@@ -428,7 +428,7 @@ impl Tuner {
                 reach: Reach::Reached,
             }
         } else {
-            problem.solve(&self.setting)?
+            self.solve_from_afar(&problem)?
         };
         let (rate_sd, power_sd) = self.belief.doubts(&plan.setting.mhz, &plan.outcomes);
         let rate = 1.96 * (rate_sd / plan.ths.max(1e-9)).hypot(0.006);
@@ -1168,6 +1168,39 @@ impl Tuner {
         let mut problem = self.problem(&plants, least_margin);
         problem.price = Some(plan.price);
         problem.solve(&self.setting)
+    }
+
+    fn plan_from_afar(&self, seen: &Observation) -> Option<Plan> {
+        let plants = self.plants(seen)?;
+        self.solve_from_afar(&self.problem(&plants, LEAST_MARGIN))
+    }
+
+    /// The best plan of several beginnings: a far goal may lie behind a hollow.
+    fn solve_from_afar(&self, problem: &Problem) -> Option<Plan> {
+        let merit = |plan: &Plan| match problem.aim {
+            Aim::Watts(_) | Aim::Off => plan.ths,
+            Aim::Hashrate(want) => {
+                plan.ths.min(want) / want - 1e-3 * plan.watts / self.layout.power_w
+            }
+            Aim::Efficiency => plan.ths / plan.watts.max(1e-9),
+            Aim::Profit {
+                price_per_kwh,
+                revenue_per_ths_day,
+            } => plan.ths * revenue_per_ths_day - plan.watts * 0.024 * price_per_kwh,
+        };
+        let (low, usual, _) = self.layout.clock_mhz;
+        let mid = 0.5 * (low + usual);
+        let mid_mv = self
+            .layout
+            .on_step(self.layout.curve_mv(mid) * self.layout.domains as f64);
+        [
+            self.setting.clone(),
+            Setting::factory(&self.layout),
+            Setting::uniform(&self.layout, mid_mv, self.layout.on_grid(mid)),
+        ]
+        .iter()
+        .filter_map(|start| problem.solve(start))
+        .max_by(|a, b| merit(a).total_cmp(&merit(b)))
     }
 
     /// The plan and how much better it is than the setting in force; where the search ends worse than it began, it begins elsewhere.

@@ -200,7 +200,11 @@ fn a_prediction_covers_what_then_comes() {
     live(&mut bench, &mut tuner, 200);
     let (ths, watts) = bench.truth(tuner.setting());
     assert!((0.98..1.02).contains(&(watts / 2100.0)), "{watts}");
-    assert!((told.ths[1]..told.ths[2]).contains(&ths), "{told:?} {ths}");
+    let j_per_th = watts / ths;
+    assert!(
+        (told.j_per_th[1]..told.j_per_th[2]).contains(&j_per_th),
+        "{told:?} {ths} {watts}"
+    );
     assert!(
         tuner
             .explain(0, 5)
