@@ -37,29 +37,36 @@ def arguments():
 def run(case, servers):
     start = time.monotonic()
     try:
-        figures, good = case["run"](servers), True
+        told, good = case["run"](servers), True
+        figures, messages = told if isinstance(told, tuple) else (told, [])
     except Failed as failure:
-        figures, good = str(failure), False
+        figures, messages, good = str(failure), [], False
     except Exception as error:  # a case that breaks is a case that fails; the others still count
         traceback.print_exc()
-        figures, good = f"{type(error).__name__}: {error}", False
+        figures, messages, good = f"{type(error).__name__}: {error}", [], False
     seconds = time.monotonic() - start
     print(f"{'ok    ' if good else 'FAILED'} {case['name']} ({seconds:.0f} s): {figures}", flush=True)
-    return {**case, "figures": figures, "good": good}
+    for situation, text in messages:
+        print(f"       {situation}: {text}", flush=True)
+    return {**case, "figures": figures, "messages": messages, "good": good}
 
 
 def markdown(results):
-    rows = ["| case | servers | judged by | figures | |", "|---|---|---|---|---|"]
-    for each in results:
-        cells = [
-            each["title"],
-            each["servers"],
-            each["judges"],
-            each["figures"],
-            "ok" if each["good"] else "**FAILED**",
-        ]
-        rows.append("| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |")
-    return "\n".join(rows)
+    def table(rows):
+        return "\n".join(
+            "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in row) + " |" for row in rows
+        )
+
+    head = [["case", "servers", "judged by", "figures", ""], ["---"] * 5]
+    rows = [
+        [each["title"], each["servers"], each["judges"], each["figures"], "ok" if each["good"] else "**FAILED**"]
+        for each in results
+    ]
+    said = [[situation, text] for each in results for situation, text in each["messages"]]
+    text = table(head + rows)
+    # The same from run to run.
+    said = [[situation, re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", words)] for situation, words in said]
+    return text + "\n\n" + table([["what is wrong", "what the agent says"], ["---"] * 2] + said) if said else text
 
 
 def update(path, table):

@@ -60,8 +60,8 @@ class Core:
         except (OSError, wire.RpcError):
             return False
 
-    def rpc(self, method, *params):
-        return wire.json_rpc(self.url, method, list(params), f"{self.USER}:{self.PASSWORD}")
+    def rpc(self, method, *params, timeout=60):
+        return wire.json_rpc(self.url, method, list(params), f"{self.USER}:{self.PASSWORD}", timeout)
 
     def height(self):
         return self.rpc("getblockcount")
@@ -73,7 +73,8 @@ class Core:
     def mine(self, count, address):
         """Core's own miner, for the first blocks."""
         for _ in range(count):
-            check(self.rpc("generatetoaddress", 1, address, 2_000_000_000), "Core mined no block by itself")
+            mined = self.rpc("generatetoaddress", 1, address, 2_000_000_000, timeout=3600)
+            check(mined, "Core mined no block by itself")
 
     def stop(self):
         if self.process.running():
@@ -95,7 +96,8 @@ class Coins:
         self.round = 0
 
     def stir(self):
-        """Spends every coin into the next; a coin whose chain of unconfirmed ancestors is full waits for a block."""
+        """Spends every coin into the next; a coin whose chain of unconfirmed ancestors is full waits for a block. To be
+        called all the time: only what comes after a template is left for the next one."""
         self.round += 1
         for at, (txid, vout, value) in enumerate(self.coins):
             value -= 500 + 10 * at + self.round % 7
@@ -314,5 +316,5 @@ def first_signet(programs, cache, folder):
         core.mine(FIRST_BLOCKS, address)
         core.stop()
         os.replace(making, kept)
-    shutil.copytree(kept, folder, ignore=shutil.ignore_patterns("node.sock", ".cookie", ".lock", "*.log"))
+    shutil.copytree(kept, folder, ignore=shutil.ignore_patterns("node.sock", ".cookie", "debug.log", "output.log"))
     return Core(programs["bitcoin-node"], folder, "signet")

@@ -153,6 +153,7 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
             uptime_s: now.as_secs_f64(),
             sha256d_backend: sha256d::Engine::best().name().to_owned(),
             resident_bytes: resident_bytes(),
+            ..SystemInfo::default()
         },
         miner,
         boards,

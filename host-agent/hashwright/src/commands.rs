@@ -206,6 +206,22 @@ pub async fn stopped(stop: Stop) {
     stop.stopped().await;
 }
 
+/// A number that no other miner has, and that this one has not had before. Clocks would not do: after a
+/// power cut a whole farm starts at once.
+///
+/// # Errors
+///
+/// When the system has no randomness to give.
+pub fn random_seed() -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    let mut missing = &mut bytes[..];
+    while !missing.is_empty() {
+        let got = rustix::rand::getrandom(&mut *missing, rustix::rand::GetRandomFlags::empty())?;
+        missing = &mut missing[got..];
+    }
+    Ok(u64::from_ne_bytes(bytes))
+}
+
 /// Seconds since 1970, for header times and seeds.
 #[must_use]
 pub fn unix_time() -> u64 {

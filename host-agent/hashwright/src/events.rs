@@ -4,14 +4,16 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
+pub use rpc::event::Entry;
 use station::{Notice, Severity};
 
 use crate::clock::Clock;
 use crate::commands::unix_time;
 
-/// Entries kept; the oldest go first.
+/// Entries kept; the oldest go first, and information before warnings.
 pub const KEPT: usize = 512;
+/// So many of them may be mere information while others need the room.
+const KEPT_INFO: usize = KEPT / 4;
 
 /// Warnings and faults that take turns are one entry each: so many entries of the same boards are
 /// looked through for one of the last seconds.
@@ -19,24 +21,15 @@ const TURNS: usize = 4;
 /// How long ago that may be, seconds.
 const TURN_S: f64 = 10.0;
 
-/// An entry of the list.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Number of the entry since the agent started, from 1.
-    pub number: u64,
-    /// Uptime of the agent, seconds.
-    pub at_s: f64,
-    /// Time of day, seconds since 1970.
-    pub unix_s: u64,
-    /// How often it happened in a row, without much else about these boards in between.
-    pub count: u64,
-    /// When it last happened, uptime in seconds.
-    pub last_s: f64,
-    /// Boards that it is about, by position in the config; empty if it is about the miner.
-    pub boards: Vec<usize>,
-    /// What happened.
-    #[serde(flatten)]
-    pub notice: Notice,
+impl List {
+    /// Drops the oldest entry; of mere information as long as there is much of it, so that what happens
+    /// all the time, or what a pool has to say, does not push out what went wrong.
+    fn make_room(&mut self) {
+        let info = |entry: &Entry| entry.notice.severity == Severity::Info;
+        let much = self.entries.iter().filter(|entry| info(entry)).count() > KEPT_INFO;
+        let oldest = self.entries.iter().position(|entry| !much || info(entry));
+        self.entries.remove(oldest.unwrap_or(0));
+    }
 }
 
 /// The list. Clones share it.
@@ -95,10 +88,10 @@ impl EventLog {
             notice,
         };
         log(&entry);
-        if list.entries.len() == KEPT {
-            list.entries.pop_front();
-        }
         list.entries.push_back(entry);
+        if list.entries.len() > KEPT {
+            list.make_room();
+        }
     }
 
     /// Entries after the one with this number, oldest first, the newest `most` of them.
@@ -169,6 +162,24 @@ mod tests {
         }
         let kept = log.after(0, usize::MAX);
         assert_eq!((kept.len(), kept[0].number), (KEPT, 2));
+    }
+
+    #[tokio::test]
+    async fn information_does_not_push_out_what_went_wrong() {
+        let log = EventLog::new(Clock::start());
+        log.note(
+            &[0],
+            Notice {
+                severity: Severity::Fault,
+                ..notice("fault")
+            },
+        );
+        for number in 0..2 * KEPT {
+            log.note(&[], notice(&number.to_string()));
+        }
+        let kept = log.after(0, usize::MAX);
+        assert_eq!((kept.len(), kept[0].notice.code.as_str()), (KEPT, "fault"));
+        assert_eq!(kept[KEPT - 1].notice.code, (2 * KEPT - 1).to_string());
     }
 
     #[tokio::test]

@@ -42,13 +42,50 @@ fn the_decoder_finds_all_replies_of_a_clean_line() {
     }
 }
 
+/// Protocols that pools of this build speak.
+const PROTOCOLS: usize = if cfg!(feature = "sv2") { 2 } else { 1 };
+
 #[test]
-fn the_path_is_measured_on_a_real_agent() {
+fn the_path_is_measured_on_a_real_agent_with_every_protocol() {
     let outcome = bench(&["path", "--chains", "2", "--events", "8"]);
-    assert_eq!(outcome["notify_to_job"]["count"], 16);
-    assert!(outcome["nonce_to_submit"]["count"].as_u64() >= Some(8));
-    assert_eq!(outcome["relay_to_chains"]["count"], 16);
-    assert!(outcome["accepted"].as_u64() >= Some(8));
-    assert_eq!(outcome["rejected"], 0);
-    assert!(outcome["steady"]["rss_mb"].as_f64() > Some(0.0));
+    let runs = outcome["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), PROTOCOLS);
+    assert_eq!(outcome["v2_to_v1"].is_object(), PROTOCOLS == 2);
+    for run in runs {
+        assert_eq!(run["notify_to_job"]["count"], 16, "{run}");
+        assert!(run["nonce_to_submit"]["count"].as_u64() >= Some(8), "{run}");
+        assert_eq!(run["relay_to_chains"]["count"], 16, "{run}");
+        assert!(run["accepted"].as_u64() >= Some(8), "{run}");
+        assert_eq!(run["rejected"], 0, "{run}");
+        assert!(run["steady"]["rss_mb"].as_f64() > Some(0.0), "{run}");
+    }
+}
+
+#[test]
+fn the_next_pool_gets_the_work_when_the_first_one_dies() {
+    let rows = bench(&["failover", "--rounds", "1"]);
+    let rows = rows.as_array().expect("rows");
+    assert_eq!(rows.len(), PROTOCOLS);
+    for row in rows {
+        assert_eq!(row["death_to_job"]["count"], 1, "{row}");
+        assert!(row["death_to_job"]["p50_ms"].as_f64() > Some(0.0), "{row}");
+    }
+}
+
+#[test]
+fn every_share_that_a_pool_would_take_arrives_once() {
+    let rows = bench(&["reconnects", "--reconnects", "3"]);
+    let rows = rows.as_array().expect("rows");
+    assert_eq!(rows.len(), 1 + PROTOCOLS);
+    assert_eq!(rows[0]["resumed"], 3, "{}", rows[0]);
+    let count = |row: &Value, key: &str| row[key].as_u64().expect("a count");
+    let answered = count(&rows[0], "accepted") + count(&rows[0], "rejected");
+    assert_eq!(count(&rows[0], "found"), answered, "{}", rows[0]);
+    for row in rows {
+        assert_eq!(row["reconnects"], 3, "{row}");
+        assert!(row["accepted"].as_u64() >= Some(6), "{row}");
+        assert_eq!(count(row, "twice"), 0, "{row}");
+        // Whatever did not arrive has been refused by the pool as stale.
+        assert_eq!(count(row, "lost"), count(row, "rejected"), "{row}");
+    }
 }

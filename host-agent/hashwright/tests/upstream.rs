@@ -179,8 +179,15 @@ async fn a_broken_connection_is_resumed_and_its_shares_are_not_lost() {
     let state = lab.state();
     assert_eq!(state.pools[0].dropped, 0);
     assert_eq!(state.pools[0].unconfirmed, 0);
-    // Every share that the board has found is at the pool, but for one that was found just now.
-    assert!(state.miner.nonces.shares.abs_diff(stats.accepted) <= 5);
+    // Every share that the board has told of is at the pool, which knows later ones besides.
+    assert_eq!(state.boards[0].shares_lost, 0);
+    let found = state.miner.nonces.shares;
+    assert!(stats.accepted >= found, "{found} found, {}", stats.accepted);
+    assert!(
+        stats.accepted <= found + 20,
+        "{found} found, {}",
+        stats.accepted
+    );
     lab.stop().await;
 }
 
@@ -225,7 +232,9 @@ async fn the_second_pool_gets_the_work_when_the_first_refuses_or_hangs() {
             })
             .await;
         assert!(!state.pools[0].active && state.pools[1].active);
-        assert_eq!(state.pools[0].state, "unused");
+        let failed = |state: &Snapshot| state.pools[0].problem.is_some();
+        let state = lab.run_until(MINUTE, failed).await;
+        assert_eq!(state.pools[0].role, "connecting");
         let problem = state.pools[0].problem.as_deref().expect("a problem");
         assert!(problem.contains("cannot connect"), "{problem}");
 
@@ -264,7 +273,10 @@ async fn a_pool_that_answers_nothing_is_left_for_the_next() {
                 state.pools.get(1).is_some_and(|pool| pool.accepted > 10)
             })
             .await;
-        assert!(state.pools[0].problem.is_some(), "{quirk:?}");
+        assert!(!state.pools[0].active, "{quirk:?}");
+        let failed = |state: &Snapshot| state.pools[0].problem.is_some();
+        let state = lab.run_until(2 * MINUTE, failed).await;
+        assert!(state.pools[1].active, "{quirk:?}");
         assert_eq!(second.handle.stats().rejected.total(), 0, "{quirk:?}");
         lab.stop().await;
     }

@@ -30,7 +30,8 @@ pub enum AddressError {
     },
     /// An address of another network.
     #[error(
-        "{address} is an address of {belongs}, but the network is {network}: blocks there cannot pay it; use an address of {network}, or correct the network setting"
+        "{address} is an address of {belongs}, but the network is {}: blocks there cannot pay it; use an address of {}, or correct the network setting",
+        network_name(*.network), network_name(*.network)
     )]
     WrongNetwork {
         /// The address.
@@ -45,6 +46,28 @@ pub enum AddressError {
 /// Longest text that is shown of something that is no address.
 const SHOWN: usize = 100;
 
+/// A network as the config names it: `main`, `testnet`, `testnet4`, `signet` or `regtest`.
+#[must_use]
+pub fn network_name(network: Network) -> &'static str {
+    match network {
+        Network::Testnet => "testnet",
+        other => other.to_core_arg(),
+    }
+}
+
+/// What is wrong with a text that is no address. The crate tries the older form last, and tells
+/// only of that.
+fn why(text: &str, error: &bitcoin::address::ParseError) -> String {
+    let lower = text.to_ascii_lowercase();
+    if ["bc1", "tb1", "bcrt1"]
+        .iter()
+        .any(|prefix| lower.starts_with(prefix))
+    {
+        return "its checksum does not fit: a letter is wrong, missing or too many".to_owned();
+    }
+    error.to_string()
+}
+
 impl PayoutAddress {
     /// Reads an address of any type; with a `network`, it must be one of that network.
     ///
@@ -57,7 +80,7 @@ impl PayoutAddress {
                 .map_err(
                     |error: bitcoin::address::ParseError| AddressError::NotAnAddress {
                         text: text.chars().take(SHOWN).collect(),
-                        why: error.to_string(),
+                        why: why(text, &error),
                     },
                 )?;
         let script = address.clone().assume_checked().script_pubkey();

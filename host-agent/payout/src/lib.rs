@@ -17,7 +17,7 @@ mod tag;
 mod watch;
 mod wire;
 
-pub use address::{AddressError, PayoutAddress, guess_network};
+pub use address::{AddressError, PayoutAddress, guess_network, network_name};
 pub use alarm::{Alarm, Code, Severity};
 pub use bitcoin::Network;
 pub use coinbase::{Coinbase, DecodeError, Kind, Output, Place, Problem, decode};

@@ -530,3 +530,13 @@ proptest! {
         let _ = decode(&job(&bytes[..at], &[], end - at, &bytes[end..]), None);
     }
 }
+
+#[test]
+fn a_mistyped_address_is_called_mistyped() {
+    let text = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5";
+    let error = PayoutAddress::parse(text, None).unwrap_err().to_string();
+    assert!(
+        error.contains("checksum") && !error.contains("base58"),
+        "{error}"
+    );
+}

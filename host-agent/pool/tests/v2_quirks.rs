@@ -69,7 +69,7 @@ fn every_switch_alone_survives_a_session() {
         if miner.broken.is_none() {
             miner.ask_extended(&mut bench, 1e6, [0xff; 32], 4);
         }
-        for _ in 0..4 {
+        for _ in 0..2 {
             bench.job();
             bench.block();
             bench.pass(seconds(20));

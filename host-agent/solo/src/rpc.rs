@@ -124,7 +124,10 @@ pub enum Fault {
     #[error("{0}")]
     WrongService(String),
     /// The node is too busy.
-    #[error("it is too busy (HTTP 503: {0}); raise its rpcworkqueue setting if that lasts")]
+    #[error(
+        "it is too busy, or shutting down (HTTP 503 {0}); raise its rpcworkqueue setting if that \
+         lasts"
+    )]
     Busy(String),
     /// The node answered with an error.
     #[error("{}", words(*.code, .message, .method))]

@@ -46,6 +46,17 @@ pub fn remove(folder: &Path, name: &str) {
     }
 }
 
+/// Tries whether blocks can be written to the folder, which is made if it is missing.
+///
+/// # Errors
+///
+/// Whatever the file system says, with the path.
+pub fn check(folder: &Path) -> io::Result<()> {
+    let probe = folder.join("probe");
+    write(folder, &probe, &[]).map_err(|error| at(folder, &error))?;
+    fs::remove_file(&probe).map_err(|error| at(&probe, &error))
+}
+
 /// Looks for blocks that the node has not answered for. A missing folder is an empty one.
 #[must_use]
 pub fn unanswered(folder: &Path) -> Unanswered {
@@ -93,7 +104,16 @@ const MAX_FILE: u64 = 9 << 20;
 
 /// The file appears under its name only when it is whole.
 fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    if !folder.is_dir() {
+        fs::create_dir_all(folder)?;
+        // A new folder's name is part of the one above.
+        if let Some(above) = folder
+            .parent()
+            .filter(|above| !above.as_os_str().is_empty())
+        {
+            File::open(above)?.sync_all()?;
+        }
+    }
     let unfinished = path.with_extension("tmp");
     let mut file = File::create(&unfinished)?;
     file.write_all(bytes)?;

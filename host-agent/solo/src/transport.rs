@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, pending};
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::Poll;
@@ -51,7 +52,7 @@ pub async fn run(
     };
     let folder = task.folder.clone();
     task.files
-        .spawn_blocking(move || Done::Looked(store::unanswered(&folder)));
+        .spawn_blocking(move || Done::Looked(store::unanswered(&folder), store::check(&folder)));
     tokio::pin!(stop);
     task.tell_hashrate();
     task.session.start(task.now());
@@ -96,7 +97,7 @@ enum Line<'a> {
 
 /// Work on files that is done.
 enum Done {
-    Looked(Unanswered),
+    Looked(Unanswered, io::Result<()>),
     Saved([u8; 32], Result<String, String>),
     Marked(Result<String, String>),
     Removed,
@@ -231,7 +232,14 @@ impl<C: Connector> Task<'_, C> {
     fn filed(&mut self, done: Done) {
         let now = self.now();
         match done {
-            Done::Looked(found) => {
+            Done::Looked(found, writable) => {
+                if let Err(error) = writable {
+                    warn!(
+                        node = self.name,
+                        "blocks that are found could not be kept, and one that the node does not \
+                         take at once would be lost at a restart: {error}. Make the folder writable"
+                    );
+                }
                 for problem in found.problems {
                     warn!(
                         node = self.name,
@@ -290,7 +298,7 @@ impl<C: Connector> Task<'_, C> {
         let _ = timeout(LAST_FILES, async {
             while let Some(done) = self.files.join_next().await {
                 match done {
-                    Ok(Done::Looked(_)) | Err(_) => {}
+                    Ok(Done::Looked(..)) | Err(_) => {}
                     Ok(done) => self.filed(done),
                 }
             }

@@ -72,6 +72,7 @@ async fn a_real_node_takes_our_blocks() {
     }
     let _ = stop.send(());
     let stats = task.await.unwrap().stats();
-    assert_eq!((stats.blocks, stats.rejected), (30, 0));
-    println!("30 blocks, latency {:?}", stats.latency);
+    // One more may have been found by the time it stopped.
+    assert!(stats.blocks >= 30 && stats.rejected == 0, "{stats:?}");
+    println!("{} blocks, latency {:?}", stats.blocks, stats.latency);
 }

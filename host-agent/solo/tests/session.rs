@@ -119,6 +119,12 @@ fn no_more_work_on_a_tip_that_was_solved() {
     rig.settle();
     assert_eq!(rig.job().unwrap().prev_hash, rig.saved[0].hash);
     assert_eq!(rig.node.blocks().len(), 1);
+    // A nonce that is on its way even longer would only compete with our own block.
+    let late = find(&job, |hash| {
+        network.is_met_by(hash) && *hash != rig.saved[0].hash
+    });
+    assert_eq!(rig.session.submit(rig.now, late), Err(Refusal::UnknownJob));
+    assert_eq!(rig.session.stats().rejected, 0);
 }
 
 #[test]
@@ -139,6 +145,35 @@ fn a_disk_that_hangs_delays_a_block_by_a_second_at_most() {
     rig.pass(SECOND);
     assert_eq!(rig.node.blocks().len(), 1);
     assert!(matches!(rig.fates()[1], BlockFate::NotSaved(_)));
+}
+
+#[test]
+fn an_error_of_the_call_is_no_verdict_on_the_block() {
+    let mut rig = Rig::started(harder());
+    rig.node
+        .set(|mood| mood.error = Some((-1, "std::bad_alloc".into())));
+    rig.mine_block();
+    assert!(matches!(rig.fates().last(), Some(BlockFate::Retried(_))));
+    assert_eq!(rig.marks, Vec::<String>::new());
+    rig.node.set(|mood| mood.error = None);
+    rig.seconds(16);
+    assert_eq!(rig.fates().last(), Some(&BlockFate::Accepted));
+    assert_eq!(rig.node.blocks().len(), 1);
+}
+
+#[test]
+fn blocks_of_earlier_runs_leave_room_for_new_ones() {
+    let mut rig = Rig::started(harder());
+    rig.slow.push(Lane::Submit);
+    for height in 1..200 {
+        let old = FoundBlock::new(height, [height as u8; 32], &[0; 80]);
+        rig.session.restore(rig.now, old);
+    }
+    rig.mine_block();
+    assert_eq!(
+        rig.fates(),
+        [BlockFate::Found, BlockFate::Saved("saved".into())]
+    );
 }
 
 #[test]
@@ -436,7 +471,7 @@ fn an_address_of_another_network_is_never_mined_for() {
         if !fits {
             let said = rig.reasons()[0].to_string();
             assert!(
-                said.contains(address) && said.contains(&network.to_string()),
+                said.contains(address) && said.contains(network.to_core_arg()),
                 "{said}"
             );
         }

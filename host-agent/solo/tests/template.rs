@@ -481,6 +481,33 @@ proptest! {
     }
 
     #[test]
+    fn a_template_with_a_piece_replaced_is_refused_or_gives_a_good_block(
+        at: proptest::sample::Index,
+        cut in 0..64usize,
+        piece in "[ -~]{0,12}|[0-9a-f]{0,64}",
+    ) {
+        // Stated values would make every change a contradiction.
+        let silent = json!({"default_witness_commitment": null, "target": null});
+        let mut text = template_with(silent);
+        let at = at.index(text.len());
+        let end = (at + cut).min(text.len());
+        text.replace_range(at..end, &piece);
+        if let Ok(template) = Template::parse(&text) {
+            let value = template.coinbase_value;
+            let candidate = Candidate::new(template, payout(), b"/tag/", &[1; 4]).unwrap();
+            // The time may be any, so the share is not asked for its own.
+            let extranonce2 = [5; 8];
+            let job = candidate.job(stamp());
+            let root = candidate.merkle_root(&extranonce2);
+            let header = header::assemble(job.version, &job.prev_hash, &root, job.ntime, job.nbits, 0);
+            let block: Block = deserialize(&candidate.block(&header, &extranonce2)).unwrap();
+            prop_assert!(block.check_merkle_root());
+            prop_assert!(block.check_witness_commitment());
+            prop_assert_eq!(block.txdata[0].output[0].value.to_sat(), value);
+        }
+    }
+
+    #[test]
     fn any_text_is_read_or_refused(text: String) {
         let _ = Template::parse(&text);
     }

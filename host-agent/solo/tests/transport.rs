@@ -383,7 +383,7 @@ async fn what_is_no_node_is_told_by_what_it_looks_like() {
             "more than 1048576 bytes",
         ),
         (Peer::Bytes(Arc::default()), "not the port for its peers"),
-        (Peer::Silent, "did not answer getblockchaininfo in time"),
+        (Peer::Silent, "getblockchaininfo was not answered in time"),
         (Peer::Refuses, "is the node running, with server=1"),
     ] {
         let mut bench = bench(&wire(peer), config(folder.path(), Auth::None));
@@ -428,4 +428,10 @@ fn files_are_whole_or_not_there() {
     let error = store::save(&blocked, &found).unwrap_err().to_string();
     assert!(error.contains("file"), "{error}");
     assert!(!store::unanswered(&blocked).problems.is_empty());
+    let error = store::check(&blocked).unwrap_err().to_string();
+    assert!(error.contains("file"), "{error}");
+    // A folder that can be used is made, and stays empty.
+    let fresh = folder.path().join("state").join("blocks");
+    store::check(&fresh).unwrap();
+    assert_eq!(std::fs::read_dir(&fresh).unwrap().count(), 0);
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// How fans are run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "mode")]
 pub enum Mode {
     /// Fans hold the target temperature.

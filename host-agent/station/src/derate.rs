@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Clock and voltage together.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetPoint {
     /// Clock of the chips, MHz.
     pub mhz: f64,

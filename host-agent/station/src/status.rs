@@ -8,6 +8,7 @@ use crate::{cooling::Mode, derate::SetPoint};
 
 /// Where a station stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Power is off and nobody wants it.
@@ -30,6 +31,7 @@ pub enum Phase {
 
 /// What is known of the power.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Power {
     /// Everything was switched off, and that was confirmed where the hardware can.
@@ -43,6 +45,7 @@ pub enum Power {
 
 /// How a value came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// A sensor said it.
@@ -56,6 +59,7 @@ pub enum Source {
 
 /// Unit of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Unit {
     /// Degrees Celsius.
     #[serde(rename = "°C")]
@@ -90,6 +94,7 @@ impl Unit {
 
 /// One value, or why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reading {
     /// What it is, e.g. `chip`, `board 2 outlet`, `core voltage`.
     pub name: String,
@@ -111,6 +116,7 @@ pub struct Reading {
 
 /// A fan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FanStatus {
     /// What it is called.
     pub name: String,
@@ -128,6 +134,7 @@ pub struct FanStatus {
 
 /// Who holds power and limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum GuardLocation {
     /// In the agent alone: the board's controller has no guard, so power stays on if this computer
@@ -140,6 +147,7 @@ pub enum GuardLocation {
 
 /// A fault in words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FaultStatus {
     /// Its stable name, e.g. `fan-stalled`.
     pub code: String,
@@ -155,6 +163,7 @@ pub struct FaultStatus {
 
 /// The guard.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GuardStatus {
     /// Where it runs.
     pub location: GuardLocation,
@@ -174,6 +183,7 @@ pub struct GuardStatus {
 
 /// Cooling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CoolingStatus {
     /// How fans are run.
     pub mode: Mode,
@@ -214,6 +224,7 @@ impl Default for CoolingStatus {
 
 /// Set points: what the user wants, what heat and limits allow, what is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetPoints {
     /// What the user or the tuner asked for.
     pub wanted: Option<SetPoint>,
@@ -227,6 +238,7 @@ pub struct SetPoints {
 
 /// A board of the station.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BoardStatus {
     /// Its name in the config.
     pub name: String,
@@ -240,6 +252,7 @@ pub struct BoardStatus {
 
 /// A station at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// Where it stands.
     pub phase: Phase,
@@ -277,6 +290,7 @@ impl Status {
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// For the record.
@@ -292,6 +306,7 @@ pub enum Severity {
 
 /// An entry of the event log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Notice {
     /// How bad it is.
     pub severity: Severity,
@@ -307,6 +322,7 @@ pub struct Notice {
 
 /// Something for the owner of the station to do or to note.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A board has power and its chips are out of reset, or it has none any more: start a session,
@@ -337,6 +353,7 @@ pub enum Event {
 
 /// What a chain does, as its owner sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ChainPhase {
     /// There is no session.
@@ -356,6 +373,7 @@ pub enum ChainPhase {
 
 /// What the owner of a chain reports, whenever it changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChainReport {
     /// What the chain does.
     pub phase: ChainPhase,

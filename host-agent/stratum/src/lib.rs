@@ -2,8 +2,8 @@
 //!
 //! A [`Session`] is the client side of one upstream as a deterministic state machine: it has no
 //! sockets and reads no clock; bytes, shares and the time go in, messages, jobs and events come
-//! out. [`v1`] is Stratum V1 as one. [`transport`] is the thin tokio task around a session that
-//! moves bytes and time and decides nothing.
+//! out. [`v1`] is Stratum V1 as one, `v2` (with the feature `sv2`) Stratum V2. [`transport`] is
+//! the thin tokio task around a session that moves bytes and time and decides nothing.
 //!
 //! ```text
 //! pool ── bytes ──▶ Session ── Job ──▶ miner

@@ -330,6 +330,8 @@ async fn read<'b>(
     match reader.read(buffer).await {
         Ok(0) => Err(Reason::PeerClosed),
         Ok(bytes) => Ok(buffer.get(..bytes).unwrap_or_default()),
+        // Servers commonly end TLS without the farewell that it asks for.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Reason::PeerClosed),
         Err(error) => Err(Reason::Io(error.to_string())),
     }
 }

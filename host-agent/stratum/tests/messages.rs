@@ -62,6 +62,8 @@ fn the_last_parameter_of_notify_is_the_clean_flag() {
     assert!(read_job(&job(&[json!(true)])).clean);
     assert!(read_job(&job(&[json!("64495522"), json!(true)])).clean);
     assert!(!read_job(&job(&[])).clean);
+    assert!(!read_job(&job(&[json!(0)])).clean);
+    assert!(read_job(&job(&[json!(1)])).clean);
 }
 
 #[test]

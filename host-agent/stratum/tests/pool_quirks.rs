@@ -178,7 +178,7 @@ async fn peculiar_but_honest_pools_are_mined_for() {
 async fn pools_that_make_no_sense_are_left_and_tried_again() {
     for (quirks, reason) in [
         ("refuse-authorize", "check the pool's user setting"),
-        ("subscribe-silent", "did not answer mining.subscribe"),
+        ("subscribe-silent", "mining.subscribe was not answered"),
         ("difficulty-zero", "the difficulty is 0"),
         ("difficulty-negative", "the difficulty is -1"),
         ("difficulty-nan", "no JSON object"),

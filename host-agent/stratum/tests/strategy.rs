@@ -578,12 +578,12 @@ proptest! {
         let story = if quota { Story::quota(&[50, 30, 20]) } else { Story::failover(3) };
         let mut active_at = [None::<Duration>; 3];
         play(story, steps, |story, _| {
-            for pool in 0..3 {
+            for (pool, active_at) in active_at.iter_mut().enumerate() {
                 if story.role(pool).weight() > 0 {
-                    active_at[pool] = Some(story.now);
+                    *active_at = Some(story.now);
                 }
                 let ended = !story.role(pool).runs();
-                let recent = active_at[pool].is_some_and(|at| story.now < at + 10 * SECOND);
+                let recent = active_at.is_some_and(|at| story.now < at + 10 * SECOND);
                 prop_assert!(!(ended && recent), "pool {}", pool);
             }
             Ok(())

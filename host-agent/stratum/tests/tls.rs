@@ -152,6 +152,16 @@ async fn a_pool_is_mined_at_over_tls() {
         .await;
     rig.event(|event| matches!(event, Event::ShareAccepted(_)))
         .await;
+    // Without the farewell of TLS, as many servers do.
+    drop(pool);
+    let gone = rig.event(|event| matches!(event, Event::Disconnected { .. }));
+    assert!(matches!(
+        gone.await,
+        Event::Disconnected {
+            reason: Reason::PeerClosed,
+            ..
+        }
+    ));
 }
 
 #[tokio::test(start_paused = true)]

@@ -290,7 +290,7 @@ fn a_server_that_hangs_up_or_stays_silent_gets_its_likely_causes_told() {
     assert!(rig.end().to_string().contains("likely this is no V2 port"));
 
     let mut rig = greeted(Some(AUTHORITY.1), UNIX_NOW);
-    rig.pass(29.0);
+    rig.pass(9.0);
     assert_eq!(rig.ends(), []);
     rig.pass(2.0);
     assert!(rig.end().to_string().contains("stayed silent"));

@@ -119,6 +119,16 @@ fn a_tip_that_names_no_job_voids_the_work_but_not_the_jobs_to_come() {
 }
 
 #[test]
+fn a_tip_said_twice_voids_nothing() {
+    let (mut rig, job) = Rig::mining();
+    let said = rig.events.len();
+    // To the channel, after it was said to its group.
+    rig.feed(&support::tip(1, 1, 1));
+    assert_eq!(rig.events.len(), said);
+    assert_eq!(rig.submit(share(&job, 1)), Ok(()));
+}
+
+#[test]
 fn a_job_for_the_tip_is_taken_when_the_tip_came_without_one() {
     let mut rig = Rig::open();
     rig.feed(&support::tip(2, 77, 2));

@@ -1,10 +1,17 @@
 //! `hashwright bench`: measures this program on this machine, each figure beside a peer or a limit
 //! from the same run.
 
+mod books;
+mod child;
 mod decoder;
+mod failover;
 mod hash;
 mod path;
+mod reconnects;
+mod relay;
+mod rig;
 mod sampling;
+mod server;
 
 use std::time::Duration;
 
@@ -22,6 +29,10 @@ pub enum Command {
     Decoder(decoder::Args),
     /// The whole path through a running agent: new block to job frames, nonce to submitted share
     Path(path::Args),
+    /// From the death of a pool to work of the next one
+    Failover(failover::Args),
+    /// What becomes of shares while the pool hangs up again and again
+    Reconnects(reconnects::Args),
 }
 
 /// Runs a benchmark and prints what it found.
@@ -34,6 +45,8 @@ pub async fn run(command: &Command) -> anyhow::Result<()> {
         Command::Hash(args) => hash::run(args),
         Command::Decoder(args) => decoder::run(args),
         Command::Path(args) => path::run(args).await,
+        Command::Failover(args) => failover::run(args).await,
+        Command::Reconnects(args) => reconnects::run(args).await,
     }
 }
 
@@ -51,4 +64,19 @@ fn print_table(table: &Table) -> anyhow::Result<()> {
         say(line.trim_end())?;
     }
     Ok(())
+}
+
+/// SIGINT or SIGTERM. From the first call on they do not end this process by themselves any more.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use stratum::transport::TcpConnector;
 
-use super::{LogTo, Show, show, start_logging, stop_on_signals, stopped};
+use super::{LogTo, Show, random_seed, show, start_logging, stop_on_signals, stopped};
 use crate::agent::Agent;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::{api, stop};
@@ -48,7 +48,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let agent = Agent::start(
         &config,
         TcpConnector::default(),
-        fastrand::u64(..),
+        random_seed().context("this system gives no random numbers")?,
         &stopper,
     )?;
     let server = api::serve(config.api.listen, agent.faces(), stopped(stop.clone())).await;

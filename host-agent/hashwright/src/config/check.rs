@@ -174,7 +174,11 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "  API on {}", summary.api)?;
         for pool in &summary.pools {
-            write!(f, "  pool {} as {} ({})", pool.url, pool.user, pool.protocol)?;
+            write!(
+                f,
+                "  pool {} as {} ({})",
+                pool.url, pool.user, pool.protocol
+            )?;
             match pool.quota {
                 0 => writeln!(f)?,
                 percent => writeln!(f, ", {percent} % of the work")?,

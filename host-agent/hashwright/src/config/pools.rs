@@ -432,13 +432,14 @@ fn check_key(pool: &Section<'_>, url: &PoolUrl, any_key: bool) {
 }
 
 fn check_login(pool: &Section<'_>) {
-    let has = |key| pool.has(key);
-    if has("cookie_file") && (has("user") || has("password")) {
+    let cookie = pool.has("cookie_file");
+    let (user, password) = (pool.has("user"), pool.has("password"));
+    if cookie && (user || password) {
         pool.bad(
             "cookie_file",
             "takes the place of user and password; write one or the other",
         );
-    } else if !has("cookie_file") && !(has("user") && has("password")) {
+    } else if !cookie && (!user || !password) {
         pool.bad(
             "cookie_file",
             "is missing: a node wants to know who asks. Write the path of its cookie file, for instance \

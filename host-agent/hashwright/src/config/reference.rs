@@ -201,7 +201,9 @@ const POOL: Section = Section {
         Key {
             name: "network",
             kind: "text",
-            default: Some("the one that the address belongs to, if it is only one; else the node's"),
+            default: Some(
+                "the one that the address belongs to, if it is only one; else the node's",
+            ),
             range: "`main`, `testnet`, `testnet4`, `signet` or `regtest`",
             about: "Network that must be mined on. An address of another network, and a node on another \
                     one, are refused.",

@@ -11,8 +11,8 @@ use stratum::Secret;
 use toml::de::DeTable;
 
 use super::load::{Environment, MAX_FILE_BYTES};
-use super::reader::{Reader, Section};
 use super::pools::{self, MAX_POOLS};
+use super::reader::{Reader, Section};
 use super::{Agent, Api, Board, Config, Control, cooling, simulated};
 use crate::port::Uart;
 
@@ -137,7 +137,10 @@ impl<'r> Tables<'r> {
         };
         let home = self.env.variable("HOME").filter(|home| !home.is_empty());
         if home.is_none() {
-            section.bad(key, "begins with ~/, but HOME is not set; write the whole path");
+            section.bad(
+                key,
+                "begins with ~/, but HOME is not set; write the whole path",
+            );
         }
         home.map(|home| Path::new(&home).join(rest))
     }

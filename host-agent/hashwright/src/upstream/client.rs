@@ -85,7 +85,11 @@ pub(super) fn new(
             if hps > 0.0 {
                 settings.nominal_hashrate = hps;
             }
-            let models: Vec<_> = config.boards.iter().map(|board| &board.profile.model).collect();
+            let models: Vec<_> = config
+                .boards
+                .iter()
+                .map(|board| &board.profile.model)
+                .collect();
             if let [first, rest @ ..] = &models[..]
                 && rest.iter().all(|model| model == first)
             {
@@ -118,7 +122,11 @@ pub(super) fn new(
         #[cfg(not(all(feature = "sv2", feature = "solo")))]
         _ => {
             let _ = (config, hps);
-            anyhow::bail!("{}: this build does not speak {}", named(), pool.url.scheme().protocol())
+            anyhow::bail!(
+                "{}: this build does not speak {}",
+                named(),
+                pool.url.scheme().protocol()
+            )
         }
     }
 }

@@ -23,6 +23,13 @@ use crate::payouts;
 
 /// Shares that may wait for the socket; at a few a second this is minutes.
 const SHARE_QUEUE: usize = 1024;
+/// So many words of a pool are noted one after the other; then one more for each pause. A pool could
+/// else fill the list of events.
+const WORDS: u32 = 8;
+const WORDS_PAUSE: Duration = Duration::from_secs(60);
+
+/// So many rejected shares in a row are worth an event: something is wrong with the pool or with us.
+const ALL_REJECTED: u32 = 30;
 
 /// Where sessions report and boards get their work from.
 #[derive(Debug)]
@@ -75,6 +82,8 @@ struct Pool {
     refused: Option<String>,
     /// Why its last connection ended.
     problem: Option<String>,
+    /// How many of its words may be noted, and since when.
+    words: (u32, Duration),
 }
 
 /// How a pool is doing, apart from its counters.
@@ -152,6 +161,7 @@ impl Desk {
             sink: Box::new(Teller {
                 desk: Arc::clone(self),
                 pool,
+                rejects: 0,
             }),
             stats: fixed.stats.clone(),
         }
@@ -260,7 +270,10 @@ impl Desk {
     /// Changes something, and lets everybody know what follows.
     fn change(&self, change: impl FnOnce(&mut State, Duration)) {
         let mut state = self.lock();
-        let before = (state.strategy.roles().to_vec(), state.strategy.poll_timeout());
+        let before = (
+            state.strategy.roles().to_vec(),
+            state.strategy.poll_timeout(),
+        );
         change(&mut state, self.clock.now());
         self.publish(&state);
         let roles_changed = before.0 != state.strategy.roles();
@@ -333,9 +346,11 @@ impl Desk {
             own.problem = None;
             let verdict = own.watch.handle_job(now, &job);
             while let Some(alarm) = own.watch.poll_alarm() {
-                if alarm.severity > payout::Severity::Notice {
-                    own.alarm = Some(alarm.text.clone());
-                }
+                own.alarm = match alarm.code {
+                    payout::Code::OwnAddressBack | payout::Code::PayoutBack => None,
+                    _ if alarm.severity > payout::Severity::Notice => Some(alarm.text.clone()),
+                    _ => own.alarm.take(),
+                };
                 alarms.push(alarm);
             }
             let signal = match verdict {
@@ -371,6 +386,13 @@ impl Desk {
         });
     }
 
+    /// Notes what a pool says or brings about as it likes, within reason.
+    fn note_words(&self, pool: usize, severity: Severity, code: &str, text: &str) {
+        if self.lock().pools[pool].may_speak(self.clock.now()) {
+            self.note(pool, severity, code, text);
+        }
+    }
+
     fn note(&self, pool: usize, severity: Severity, code: &str, text: &str) {
         let notice = Notice {
             severity,
@@ -397,7 +419,21 @@ impl Pool {
             alarm: None,
             refused: None,
             problem: None,
+            words: (WORDS, Duration::ZERO),
         }
+    }
+
+    /// Whether one more of its words may be noted.
+    fn may_speak(&mut self, now: Duration) -> bool {
+        let (left, since) = self.words;
+        let pauses = now.saturating_sub(since).as_secs() / WORDS_PAUSE.as_secs();
+        if pauses > 0 {
+            let more = u32::try_from(pauses).unwrap_or(u32::MAX);
+            self.words = (left.saturating_add(more).min(WORDS), now);
+        }
+        let may = self.words.0 > 0;
+        self.words.0 = self.words.0.saturating_sub(1);
+        may
     }
 
     fn refusal(&self) -> Option<String> {
@@ -412,9 +448,7 @@ impl Pool {
 
 impl Fixed {
     fn has_open_shares(&self) -> bool {
-        let stats = self.stats.borrow();
-        let closed = stats.accepted + stats.rejected + stats.unconfirmed;
-        stats.submitted > closed
+        self.stats.borrow().open > 0
     }
 }
 
@@ -422,6 +456,8 @@ impl Fixed {
 struct Teller {
     desk: Arc<Desk>,
     pool: usize,
+    /// Shares in a row that were rejected.
+    rejects: u32,
 }
 
 impl Sink for Teller {
@@ -436,23 +472,33 @@ impl Sink for Teller {
                 ..
             } => {}
             Event::Disconnected { reason, .. } => desk.lost(pool, &reason),
-            Event::Warning(text) => desk.note(pool, Severity::Warning, "pool-warning", &text),
-            Event::Message(text) => desk.note(pool, Severity::Info, "pool-message", &text),
+            Event::Warning(text) => desk.note_words(pool, Severity::Warning, "pool-warning", &text),
+            Event::Message(text) => desk.note_words(pool, Severity::Info, "pool-message", &text),
             Event::Block(block) => {
                 let (severity, code, text) = words(&block);
                 desk.note(pool, severity, code, &text);
             }
             Event::RedirectRefused { host } => {
                 let text = format!("wants us to go to {host}, which is foreign to it; we stay");
-                desk.note(pool, Severity::Warning, "redirect-refused", &text);
+                desk.note_words(pool, Severity::Warning, "redirect-refused", &text);
+            }
+            Event::ShareAccepted(_) => self.rejects = 0,
+            Event::ShareRejected { text, .. } => {
+                self.rejects = self.rejects.saturating_add(1);
+                if self.rejects == ALL_REJECTED {
+                    let text = format!(
+                        "has rejected {ALL_REJECTED} shares in a row, the last with \"{text}\": the work for \
+                         it earns nothing; look at the pool's pages, and take it out of the config if \
+                         this goes on"
+                    );
+                    desk.note(pool, Severity::Warning, "all-rejected", &text);
+                }
             }
             // Counters stand in the statistics.
             Event::Connected { .. }
             | Event::Subscribed { .. }
             | Event::Difficulty(_)
             | Event::VersionMask(_)
-            | Event::ShareAccepted(_)
-            | Event::ShareRejected { .. }
             | Event::ShareUnconfirmed(_)
             | Event::ShareDropped { .. }
             | Event::Learnt(_) => {}
@@ -462,12 +508,21 @@ impl Sink for Teller {
 
 /// What is said of a block of our own.
 fn words(block: &Block) -> (Severity, &'static str, String) {
-    let hash: String = block.hash.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = block
+        .hash
+        .iter()
+        .rev()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let height = block.height;
     let named = format!("block {height} ({hash})");
     match &block.fate {
         BlockFate::Found => (Severity::Info, "block-found", format!("found {named}")),
-        BlockFate::Saved(path) => (Severity::Info, "block-saved", format!("{named} is kept in {path}")),
+        BlockFate::Saved(path) => (
+            Severity::Info,
+            "block-saved",
+            format!("{named} is kept in {path}"),
+        ),
         BlockFate::NotSaved(why) => (
             Severity::Critical,
             "block-not-saved",

@@ -1,7 +1,7 @@
 //! Where work comes from: the shell of the strategy. It runs a task for every session that the strategy
 //! wants, and ends those that it does not.
 //!
-//! A session tells the [`desk`] what happens in its own task, and the desk gives boards their work
+//! A session tells the desk what happens in its own task, and the desk gives boards their work
 //! there and then: no other task has to wake up between a job and the boards. Shares go from the
 //! boards straight to their session. What is left for the task here is slow: starting, ending, rates and
 //! the list of events.
@@ -42,6 +42,8 @@ const LAST_NONCES: Duration = Duration::from_millis(300);
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// How often it is looked for them.
 const LOOK_FOR_ANSWERS: Duration = Duration::from_millis(100);
+/// Less time without work is not worth a word: a node needs a moment after each block of our own.
+const MOMENT: Duration = Duration::from_secs(3);
 
 /// The ends of the channels that lead to and from the boards.
 #[derive(Debug)]
@@ -129,7 +131,7 @@ impl<C: Connector + Clone + 'static> Upstream<C> {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.follow(&mut running);
-            told.tell(&self.desk, &self.links.events);
+            told.tell(&self.desk, &self.links.events, self.clock.now());
             let due = self.desk.poll_timeout();
             tokio::select! {
                 biased;
@@ -217,7 +219,10 @@ fn rate(boards: &[Rate]) -> f64 {
     let scaled = |board: &Rate, hps: f64| hps / 2f64.powi(board.scale_bits.into());
     let now = boards.iter().map(|board| {
         let report = board.report.borrow();
-        let hps = report.chain.as_ref().map_or(0.0, |chain| chain.expected_hps);
+        let hps = report
+            .chain
+            .as_ref()
+            .map_or(0.0, |chain| chain.expected_hps);
         scaled(board, hps)
     });
     let now: f64 = now.sum();
@@ -236,11 +241,13 @@ struct Told {
     at_work: BTreeSet<usize>,
     once: bool,
     idle: bool,
+    /// Since when nobody has given work, if that was not told yet.
+    dark_since: Option<Duration>,
 }
 
 impl Told {
     /// Notes changes of who gets the work.
-    fn tell(&mut self, desk: &Desk, events: &EventLog) {
+    fn tell(&mut self, desk: &Desk, events: &EventLog, now: Duration) {
         let roles = desk.roles();
         let active = |(_, role): &(usize, &Role)| role.weight() > 0;
         let at_work: BTreeSet<_> = roles
@@ -249,12 +256,15 @@ impl Told {
             .filter(active)
             .map(|(index, _)| index)
             .collect();
-        if at_work != self.at_work {
+        let idle = desk.is_idle();
+        let since = self.dark_since.take().unwrap_or(now);
+        if at_work.is_empty() && !idle && now.saturating_sub(since) < MOMENT {
+            self.dark_since = Some(since);
+        } else if at_work != self.at_work {
             events.note(&[], self.change(&at_work, desk));
             self.once = true;
             self.at_work = at_work;
         }
-        let idle = desk.is_idle();
         if idle != self.idle {
             events.note(&[], rest(idle, desk));
             self.idle = idle;
@@ -275,7 +285,11 @@ impl Told {
         let why = why.concat();
         let worse = !lost.is_empty() && now.iter().next() != now.iter().next().min(lost.first());
         let (severity, code, text) = if now.is_empty() {
-            (Severity::Warning, "no-work", format!("no pool gives work{why}"))
+            (
+                Severity::Warning,
+                "no-work",
+                format!("no pool gives work{why}"),
+            )
         } else if !self.once {
             (Severity::Info, "pool", format!("work from {}", names(now)))
         } else if worse {
@@ -303,7 +317,10 @@ fn rest(idle: bool, desk: &Desk) -> Notice {
         );
         (Severity::Warning, text)
     } else {
-        (Severity::Info, "there is work again: the boards wake up".to_owned())
+        (
+            Severity::Info,
+            "there is work again: the boards wake up".to_owned(),
+        )
     };
     Notice {
         severity,

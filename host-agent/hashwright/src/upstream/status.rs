@@ -53,7 +53,10 @@ fn status(index: usize, fixed: &Fixed, stats: &Stats, standing: Standing) -> Poo
         role: word(standing.role).to_owned(),
         work_percent: f64::from(standing.role.weight()) * percent,
         quota_percent: fixed.quota.map(f64::from),
-        state: stats.state.to_owned(),
+        state: match &standing.refused {
+            Some(_) if stats.state == "mining" => "refused".to_owned(),
+            _ => stats.state.to_owned(),
+        },
         problem: standing.refused.or_else(|| stats.problem.clone()),
         message: stats.message.clone(),
         difficulty: stats.difficulty,

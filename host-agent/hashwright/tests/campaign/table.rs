@@ -101,7 +101,7 @@ fn detected(outcome: &Outcome) -> String {
 fn is_plain(code: &str) -> bool {
     matches!(
         code,
-        "doubt" | "no-doubt" | "refused" | "power-up" | "guard-state"
+        "doubt" | "no-doubt" | "refused" | "power-up" | "guard-state" | "pool"
     )
 }
 

@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use board_profiles::Profile;
 use hashwright::agent::Agent;
+use hashwright::commands::unix_time;
 use hashwright::config::{self, Config};
 use hashwright::state::Snapshot;
 use hashwright::stop::{self, Stop, Stopper};
 use pool::{PoolConfig, PoolCore, PoolHandle, PoolStats};
+use solo::node::TestNode;
 use stratum::transport::{Connector, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
@@ -30,6 +32,8 @@ pub const SECOND: &str = "second.example";
 #[derive(Clone)]
 enum Peer {
     Pool(PoolHandle),
+    V2(pool::v2::Handle),
+    Node(Arc<TestNode>),
     /// Takes no connection, and does not refuse one either.
     Hung,
 }
@@ -60,6 +64,16 @@ struct Network {
 impl Wire {
     pub fn pool(&self, host: &str, pool: &Pool) {
         let peer = Peer::Pool(pool.handle.clone());
+        self.0.lock().unwrap().peers.insert(host.to_owned(), peer);
+    }
+
+    pub fn v2(&self, host: &str, pool: &V2Pool) {
+        let peer = Peer::V2(pool.handle.clone());
+        self.0.lock().unwrap().peers.insert(host.to_owned(), peer);
+    }
+
+    pub fn node(&self, host: &str, node: &Arc<TestNode>) {
+        let peer = Peer::Node(Arc::clone(node));
         self.0.lock().unwrap().peers.insert(host.to_owned(), peer);
     }
 
@@ -96,20 +110,22 @@ impl Connector for Wire {
             let room = network.room.unwrap_or(64 * 1024);
             (network.peers.get(host).cloned(), network.connections, room)
         };
+        let (ours, theirs) = tokio::io::duplex(room);
         match peer {
-            None => Err(io::ErrorKind::ConnectionRefused.into()),
+            None => return Err(io::ErrorKind::ConnectionRefused.into()),
             Some(Peer::Hung) => std::future::pending().await,
-            Some(Peer::Pool(pool)) => {
-                let (ours, theirs) = tokio::io::duplex(room);
-                pool.attach(theirs);
-                Ok(Box::new(Tap {
-                    stream: ours,
-                    network: self.0.clone(),
-                    connection,
-                    halves: Default::default(),
-                }))
+            Some(Peer::Pool(pool)) => drop(pool.attach(theirs)),
+            Some(Peer::V2(pool)) => drop(pool.attach(theirs)),
+            Some(Peer::Node(node)) => {
+                tokio::spawn(async move { node.serve(theirs).await });
             }
         }
+        Ok(Box::new(Tap {
+            stream: ours,
+            network: self.0.clone(),
+            connection,
+            halves: Default::default(),
+        }))
     }
 }
 
@@ -199,6 +215,94 @@ impl Pool {
             _stopper: stopper,
         }
     }
+}
+
+impl Pool {
+    /// Hangs up on everybody.
+    pub async fn cut(&self) {
+        for connection in self.handle.connections().await {
+            let close = move |core: &mut PoolCore, now| core.close(now, connection.connection);
+            self.handle.call(close).await;
+        }
+    }
+}
+
+/// A running Stratum V2 pool.
+pub struct V2Pool {
+    pub handle: pool::v2::Handle,
+    key: String,
+    _stopper: Stopper,
+}
+
+impl V2Pool {
+    /// Starts a pool that no host name leads to yet.
+    pub fn start(config: pool::v2::Config) -> Self {
+        let (events, mut unread) = mpsc::channel(64);
+        tokio::spawn(async move { while unread.recv().await.is_some() {} });
+        let key = config.authority.public_text().to_owned();
+        let core = pool::v2::Core::new(config).expect("pool config");
+        let (handle, driver) = pool::v2::embed(core, events);
+        let (stopper, mut stop) = stop::channel();
+        tokio::spawn(driver.run(async move { stop.stopped().await }));
+        Self {
+            handle,
+            key,
+            _stopper: stopper,
+        }
+    }
+
+    /// The pool as configured, behind this host name.
+    pub fn upstream(&self, host: &str) -> config::Pool {
+        let mut pool = upstream(host);
+        pool.url = format!("stratum2+tcp://{host}:3336/{}", self.key)
+            .parse()
+            .expect("url");
+        pool.terms = config::Terms::V2 {
+            channel: config::Channel::Extended,
+        };
+        pool
+    }
+
+    /// Hangs up on everybody.
+    pub async fn cut(&self) {
+        let close = |core: &mut pool::v2::Core, now| {
+            for connection in core.connections() {
+                core.close(now, connection);
+            }
+        };
+        self.handle.call(close).await;
+    }
+}
+
+/// A V2 pool on which every nonce of a simulated board is a share, with a block every minute.
+pub fn easy_v2() -> pool::v2::Config {
+    let mut config = pool::v2::Config {
+        difficulty: Some(pool::Difficulty::new(1e-12).expect("difficulty")),
+        block_interval: Duration::from_secs(60),
+        share_batch: 1,
+        // Certificates are judged by the clock of this computer, however fast the test's time goes.
+        certificate_valid_for: Duration::from_secs(48 * 3600),
+        unix_start: unix_time() - 24 * 3600,
+        ..pool::v2::Config::default()
+    };
+    config.vardiff.shares_per_minute = 0.0;
+    config
+}
+
+/// A node as configured, whose blocks pay an example address of regtest.
+pub fn solo_upstream(host: &str) -> config::Pool {
+    let address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+    let address = payout::PayoutAddress::parse(address, None).expect("address");
+    let mut pool = upstream(host);
+    pool.url = format!("http://{host}:18443").parse().expect("url");
+    pool.payout.addresses = vec![address.clone()];
+    pool.payout.named = true;
+    pool.terms = config::Terms::Solo {
+        cookie: None,
+        address,
+        tag: "/lab/".to_owned(),
+    };
+    pool
 }
 
 /// The agent, its pool and the switch that stops both.

@@ -528,3 +528,58 @@ fn share_code(error: &ShareValidationError) -> &'static str {
         | ShareValidationError::SeenSharesBudgetExhausted => code::INVALID_SHARE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v2::shared::Shared;
+
+    fn submit(job_id: u32, ntime: u32, version: u32) -> Submit {
+        Submit {
+            job_id,
+            sequence: 1,
+            nonce: 7,
+            ntime,
+            version,
+            extranonce: Some(vec![0; 16]),
+        }
+    }
+
+    /// What the two checks of one share say of each other, when the book holds the job of `other` blocks
+    /// later.
+    fn disagreement(other: bool) -> Option<(String, String)> {
+        let config = Config {
+            quirks: "target-max".parse().expect("known"),
+            ..Config::default()
+        };
+        let mut shared = Shared::new(config.clone()).expect("a config");
+        let request = Request {
+            worker: "w".to_owned(),
+            nominal_hps: 1e6,
+            max_target: Target::EASIEST,
+        };
+        let prefix = shared.new_prefix(false).expect("a prefix");
+        let kind = ChannelKind::Extended;
+        let mut channel =
+            Channel::open(2, 1, kind, request, prefix, &config, Duration::ZERO).expect("a channel");
+        let template = shared.template.clone();
+        let job = template.job(2, 1, template.id, None).expect("a job");
+        shared.renew_template();
+        let noted = if other { &shared.template } else { &template };
+        channel.take_job(&job, noted, template.id);
+        let min_ntime = shared.min_ntime;
+        channel.take_prev_hash(&template, min_ntime);
+        channel.submit(submit(1, min_ntime, template.version));
+        channel.disagreement
+    }
+
+    #[test]
+    fn two_records_that_differ_are_noticed_by_the_first_share() {
+        assert_eq!(disagreement(false), None);
+        let (ours, theirs) = disagreement(true).expect("they differ");
+        assert!(
+            ours.starts_with("Good") && theirs.starts_with("good"),
+            "{ours} {theirs}"
+        );
+    }
+}

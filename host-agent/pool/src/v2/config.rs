@@ -35,7 +35,8 @@ pub struct Config {
     pub payout_script: Vec<u8>,
     /// How often a new job on the same block comes. Zero: never.
     pub job_interval: Duration,
-    /// How often somebody else finds a block. Zero: never.
+    /// How often somebody else finds a block. Zero: never; as with real pools, shares whose header time
+    /// is more than two hours after the last block are refused then.
     pub block_interval: Duration,
     /// Spread the gaps between blocks between a quarter and seven quarters of the interval.
     pub irregular_blocks: bool,

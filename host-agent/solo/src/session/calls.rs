@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bitcoin::Network;
+use payout::network_name;
 use stratum::{Event, Reason};
 
 use super::{Action, Link, Session};
@@ -282,14 +283,17 @@ impl Session {
             && wanted != network
         {
             return Err(Reason::Rpc(format!(
-                "it is on the network {network}, but the network setting is {wanted}; correct the \
-                 setting, or the URL"
+                "it is on the network {}, but the network setting is {}; correct the setting, or \
+                 the URL",
+                network_name(network),
+                network_name(wanted)
             )));
         }
         if !self.address.is_of(network) {
             return Err(Reason::Rpc(format!(
-                "it is on the network {network}, but {} is an address of another one, so no block \
-                 could pay it; correct payout_address, or the URL",
+                "it is on the network {}, but {} is an address of another one, so no block could \
+                 pay it; correct payout_address, or the URL",
+                network_name(network),
                 self.address
             )));
         }

@@ -17,6 +17,8 @@ use crate::rpc::{self, DESERIALIZATION_ERROR, Fault, Lane, METHOD_NOT_FOUND, Met
 
 /// How long a tip is not mined on while the node has not answered for the block found on it.
 const HOLD: Duration = Duration::from_secs(600);
+/// Tips that are remembered for nonces that come late; jobs are forgotten earlier.
+const MAX_SOLVED: usize = 8;
 /// How long after that, if the node still sends templates for it.
 const HOLD_ACCEPTED: Duration = Duration::from_secs(30);
 
@@ -43,7 +45,8 @@ impl Session {
     pub fn restore(&mut self, now: Duration, block: FoundBlock) {
         self.advance(now);
         let known = self.blocks.iter().any(|b| b.block.hash == block.hash);
-        if !known && self.blocks.len() < MAX_PENDING {
+        // Half of the places are for blocks to come.
+        if !known && self.blocks.len() < MAX_PENDING / 2 {
             self.blocks.push(Pending {
                 backoff: Backoff::new(RESEND.0, RESEND.1, self.seed),
                 block,
@@ -67,7 +70,7 @@ impl Session {
     ) -> Result<(), Refusal> {
         let template = candidate.template();
         // The first block of ours on a tip counts; a second one could only compete with it.
-        if self.is_held(&template.prev_hash) {
+        if self.is_done_with(&template.prev_hash) {
             return Err(Refusal::UnknownJob);
         }
         if self.blocks.len() >= MAX_PENDING {
@@ -156,16 +159,17 @@ impl Session {
         };
         let (answer, heard) = match answer {
             Ok(words) => (judge(words.as_deref()), true),
-            Err(fault) if is_definite(&fault) => {
-                let pending = &mut self.blocks[index];
-                if pending.workid.take().is_some() {
-                    // Some nodes give a workid and do not take it back.
-                    (Answer::Undecided(fault.to_string()), true)
+            Err(fault) => {
+                let words = fault.to_string();
+                let about_call = fault.code().is_some_and(is_about_call);
+                // Some nodes give a workid and do not take it back.
+                let final_form = about_call && self.blocks[index].workid.take().is_none();
+                if final_form && fault.code() == Some(DESERIALIZATION_ERROR) {
+                    (Answer::Rejected(RejectKind::Other, words), true)
                 } else {
-                    (Answer::Rejected(RejectKind::Other, fault.to_string()), true)
+                    (Answer::Undecided(words), about_call)
                 }
             }
-            Err(fault) => (Answer::Undecided(fault.to_string()), false),
         };
         match answer {
             Answer::Undecided(words) => self.undecided(index, words, heard),
@@ -215,6 +219,10 @@ impl Session {
         self.schedule.template = self.now;
         let latency = self.now.saturating_sub(pending.found);
         if let Some(share) = pending.share {
+            if self.solved.len() == MAX_SOLVED {
+                self.solved.pop_front();
+            }
+            self.solved.push_back(share.job.prev_hash);
             let receipt = self.receipt(share, latency, pending.attempts > 1);
             self.counters.accepted(self.now, &receipt);
             self.counters.answered_after(latency);
@@ -262,11 +270,12 @@ impl Session {
     }
 }
 
-/// Whether an error means that asking again is of no use. -1, -3 and -8 are about the form of the
-/// call, -32600 and below about calls as such.
-fn is_definite(fault: &Fault) -> bool {
+/// Whether an error is about the call and not about the node's state. It says nothing about the block,
+/// which is worth some more tries, and stays in its file for the next start. -1, -3 and -8 are about the form
+/// of the call, -32600 and below about calls as such.
+fn is_about_call(code: i64) -> bool {
     matches!(
-        fault.code(),
-        Some(DESERIALIZATION_ERROR | -1 | -3 | -8 | METHOD_NOT_FOUND | -32602 | -32600)
+        code,
+        DESERIALIZATION_ERROR | -1 | -3 | -8 | METHOD_NOT_FOUND | -32602 | -32600
     )
 }

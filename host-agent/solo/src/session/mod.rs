@@ -66,6 +66,8 @@ pub struct Session {
     /// When the newest job's tip became known.
     tip_since: Duration,
     held: Option<Held>,
+    /// Tips on which a block of ours was accepted, the newest last.
+    solved: VecDeque<[u8; 32]>,
     hashrate: f64,
     blocks: Vec<Pending>,
     counters: Counters,
@@ -185,6 +187,7 @@ impl Session {
             generation: 0,
             tip_since: Duration::ZERO,
             held: None,
+            solved: VecDeque::new(),
             hashrate: DEFAULT_HASHRATE,
             blocks: Vec::new(),
             counters: Counters::default(),

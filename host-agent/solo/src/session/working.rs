@@ -236,7 +236,7 @@ impl Session {
             let candidate = Arc::clone(&entry.candidate);
             return self.found(&candidate, &proof.header, share);
         }
-        if self.is_held(&share.job.prev_hash) {
+        if self.is_done_with(&share.job.prev_hash) {
             return Err(Refusal::UnknownJob);
         }
         self.counters.stats.submitted += 1;
@@ -265,9 +265,16 @@ impl Session {
         }
     }
 
-    pub(super) fn is_held(&self, prev_hash: &[u8; 32]) -> bool {
-        self.held
-            .is_some_and(|held| held.prev_hash == *prev_hash && self.now < held.until)
+    /// Whether a block of ours stands on that tip, or is about to: nothing more is to be had there.
+    pub(super) fn is_done_with(&self, prev_hash: &[u8; 32]) -> bool {
+        let pending = self.blocks.iter().filter_map(|block| block.share.as_ref());
+        self.solved.contains(prev_hash)
+            || pending
+                .into_iter()
+                .any(|share| share.job.prev_hash == *prev_hash)
+            || self
+                .held
+                .is_some_and(|held| held.prev_hash == *prev_hash && self.now < held.until)
     }
 }
 

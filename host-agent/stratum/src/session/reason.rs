@@ -27,8 +27,8 @@ pub enum Reason {
     /// The pool did not take our bytes in time.
     #[error("the pool took no data for {0:?}")]
     WriteTimeout(Duration),
-    /// The pool did not answer a request of the handshake.
-    #[error("the pool did not answer {0} in time")]
+    /// The pool or node did not answer a request.
+    #[error("{0} was not answered in time")]
     NoAnswer(&'static str),
     /// The peer does not speak the protocol that the URL names; the text says what it looks
     /// like, and which form of URL is for that.

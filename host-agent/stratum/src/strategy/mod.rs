@@ -47,6 +47,27 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether they go with so many pools.
+    fn check(&self, pools: usize) -> Result<(), StrategyError> {
+        if pools == 0 {
+            return Err(StrategyError::NoPool);
+        }
+        let Mode::Quota(quotas) = &self.mode else {
+            return Ok(());
+        };
+        if quotas.len() != pools {
+            let quotas = quotas.len();
+            return Err(StrategyError::Count { quotas, pools });
+        }
+        let sum: u64 = quotas.iter().copied().map(u64::from).sum();
+        if sum != 100 || quotas.contains(&0) {
+            return Err(StrategyError::Sum(sum));
+        }
+        Ok(())
+    }
+}
+
 /// Settings that cannot be met.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StrategyError {
@@ -153,19 +174,7 @@ impl Strategy {
     ///
     /// Without any pool, and with quotas that do not fit.
     pub fn new(settings: Settings, pools: usize, now: Duration) -> Result<Self, StrategyError> {
-        if pools == 0 {
-            return Err(StrategyError::NoPool);
-        }
-        if let Mode::Quota(quotas) = &settings.mode {
-            if quotas.len() != pools {
-                let quotas = quotas.len();
-                return Err(StrategyError::Count { quotas, pools });
-            }
-            let sum: u64 = quotas.iter().copied().map(u64::from).sum();
-            if sum != 100 || quotas.contains(&0) {
-                return Err(StrategyError::Sum(sum));
-            }
-        }
+        settings.check(pools)?;
         let mut strategy = Self {
             settings,
             pools: vec![Pool::new(now); pools],
@@ -177,6 +186,82 @@ impl Strategy {
         };
         strategy.decide();
         Ok(strategy)
+    }
+
+    /// Takes another list of pools, and other settings. `kept` has, for each pool of the new list, its
+    /// number in the old one if it was there: such a pool goes on as it was. One that is put in front of
+    /// the pool at work takes over as soon as it has work, without proving itself first: a person wants
+    /// it.
+    ///
+    /// Pools that are not in the new list come after those that are, in their old order. They get work
+    /// only until another pool has some, for half a minute at most, and are
+    /// [`Leaving`](Role::Leaving) until their last shares are answered; once they are
+    /// [`Unused`](Role::Unused) they may be [forgotten](Self::forget). Gives for each pool its old
+    /// number.
+    ///
+    /// # Errors
+    ///
+    /// Without any pool, and with quotas that do not fit; nothing has changed then.
+    pub fn rearrange(
+        &mut self,
+        now: Duration,
+        settings: Settings,
+        kept: &[Option<usize>],
+    ) -> Result<Vec<Option<usize>>, StrategyError> {
+        settings.check(kept.len())?;
+        self.now = self.now.max(now);
+        let now = self.now;
+        let mut left: Vec<_> = self.pools.drain(..).map(Some).collect();
+        let mut order = Vec::with_capacity(kept.len());
+        for old in kept {
+            let known = old.and_then(|old| left.get_mut(old)?.take());
+            order.push(old.filter(|_| known.is_some()));
+            self.pools.push(known.unwrap_or_else(|| Pool::new(now)));
+        }
+        let listed = self.pools.len();
+        for (old, pool) in left.into_iter().enumerate() {
+            if let Some(mut pool) = pool {
+                pool.retire(now);
+                self.pools.push(pool);
+                order.push(Some(old));
+            }
+        }
+        let current = self.current.take();
+        self.current = order
+            .iter()
+            .position(|old| old.is_some() && *old == current);
+        let wanted = self.current.unwrap_or(listed).min(listed);
+        for pool in &mut self.pools[..wanted] {
+            pool.ask_for();
+        }
+        if settings.mode != Mode::Failover {
+            self.current = None;
+        }
+        self.settings = settings;
+        self.decide();
+        Ok(order)
+    }
+
+    /// Forgets a pool that was taken out of the list and whose session has ended; true if it was one.
+    /// The pools after it move up.
+    pub fn forget(&mut self, pool: usize) -> bool {
+        let gone = |pool: &Pool| pool.is_retired() && !pool.runs();
+        let forgets = self.pools.get(pool).is_some_and(gone);
+        if forgets {
+            self.pools.remove(pool);
+            self.roles.remove(pool);
+            // One that does not run has no work, so it is not the current one.
+            self.current = self
+                .current
+                .map(|current| current - usize::from(current > pool));
+        }
+        forgets
+    }
+
+    /// Whether a pool was taken out of the list.
+    #[must_use]
+    pub fn is_retired(&self, pool: usize) -> bool {
+        self.pools.get(pool).is_some_and(Pool::is_retired)
     }
 
     /// Hears of something. Signals of pools that there are not, or whose session is not to run, are
@@ -206,7 +291,7 @@ impl Strategy {
         pools.chain(idle).filter(|due| *due > self.now).min()
     }
 
-    /// What each pool is for, in order.
+    /// What each pool is for, in order; those that were taken out of the list come last.
     #[must_use]
     pub fn roles(&self) -> &[Role] {
         &self.roles
@@ -242,17 +327,18 @@ impl Strategy {
         for pool in &mut self.pools {
             pool.review(now, terms);
         }
-        let weights = match &self.settings.mode {
+        let weights: Vec<u32> = match &self.settings.mode {
             Mode::Failover => {
                 self.current = self.preferred();
                 let part = |index| u32::from(self.current == Some(index)) * WHOLE;
                 (0..self.pools.len()).map(part).collect()
             }
-            Mode::Quota(quotas) => quota::weights(quotas, &self.pools),
+            Mode::Quota(quotas) => quota::weights(quotas, &self.pools, now),
         };
-        for index in 0..self.pools.len() {
-            let wanted = weights[index] > 0 || self.is_wanted(index);
-            self.pools[index].run(now, wanted, weights[index] > 0);
+        for (index, weight) in weights.iter().enumerate() {
+            let works = *weight > 0;
+            let wanted = works || self.is_wanted(index);
+            self.pools[index].run(now, wanted, works);
         }
         let working = weights.iter().any(|weight| *weight > 0);
         let since = *self.dark_since.get_or_insert(now);
@@ -286,7 +372,7 @@ impl Strategy {
 
     /// The pool that failover gives work to from now on.
     fn preferred(&self) -> Option<usize> {
-        let at_work = |index: &usize| self.pools[*index].has_work();
+        let at_work = |index: &usize| self.pools[*index].may_work(self.now);
         let good = |index: &usize| at_work(index) && !self.pools[*index].is_given_up();
         let mut order = 0..self.pools.len();
         let Some(current) = self.current.filter(at_work) else {
@@ -297,7 +383,9 @@ impl Strategy {
             return order.find(good).or(Some(current));
         }
         let terms = self.terms();
-        let better = |index: &usize| good(index) && self.pools[*index].is_proven(self.now, terms);
+        let leaves = self.pools[current].is_retired();
+        let fit = |pool: &Pool| leaves || pool.is_asked_for() || pool.is_proven(self.now, terms);
+        let better = |index: &usize| good(index) && fit(&self.pools[*index]);
         (0..current).find(better).or(Some(current))
     }
 
@@ -305,9 +393,11 @@ impl Strategy {
     fn is_wanted(&self, index: usize) -> bool {
         let (terms, now) = (self.terms(), self.now);
         let above = &self.pools[..index];
+        let current = self.current.filter(|current| !self.is_retired(*current));
         match self.settings.mode {
+            _ if self.is_retired(index) => false,
             Mode::Quota(_) => true,
-            Mode::Failover if self.current.is_some_and(|current| index <= current) => true,
+            Mode::Failover if current.is_some_and(|current| index <= current) => true,
             Mode::Failover => {
                 // What has been started is kept until it is clear that it is not needed.
                 let kept = self.pools[index].is_kept();

@@ -18,6 +18,8 @@ const ABSENT: Duration = Duration::from_secs(30);
 const LAST_NONCES: Duration = Duration::from_secs(10);
 /// For so long the answers to its shares are waited for.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
+/// A pool that was taken out of the list works on for so long if nobody else gives work.
+const FAREWELL: Duration = Duration::from_secs(30);
 
 /// What pools are judged by.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,10 @@ pub(super) struct Pool {
     given_up: bool,
     /// It gets its part at once when it has work.
     trusted: bool,
+    /// A person has put it in front of the pool at work, and it has not failed since.
+    asked_for: bool,
+    /// Since when it is not in the list any more.
+    retired: Option<Duration>,
 }
 
 impl Pool {
@@ -67,7 +73,28 @@ impl Pool {
             short_lives: 0,
             given_up: false,
             trusted: true,
+            asked_for: false,
+            retired: None,
         }
+    }
+
+    /// As it was before its session ran, which it does not now.
+    fn rested(&self, now: Duration) -> Self {
+        Self {
+            asked_for: self.asked_for,
+            retired: self.retired,
+            ..Self::new(now)
+        }
+    }
+
+    /// A person wants it before the pool at work.
+    pub(super) fn ask_for(&mut self) {
+        self.asked_for = true;
+    }
+
+    /// It has been taken out of the list.
+    pub(super) fn retire(&mut self, now: Duration) {
+        self.retired.get_or_insert(now);
     }
 
     pub(super) fn handle(&mut self, now: Duration, terms: Terms, signal: Signal) {
@@ -89,6 +116,7 @@ impl Pool {
                     self.short_lives = self.short_lives.saturating_add(1);
                 }
                 self.admitted = false;
+                self.asked_for = false;
                 self.good_since = None;
                 self.given_up |= self.fruitless >= PATIENCE || self.short_lives >= SHORT_LIVES;
             }
@@ -111,7 +139,7 @@ impl Pool {
     pub(super) fn run(&mut self, now: Duration, wanted: bool, works: bool) {
         self.run = match self.run {
             Run::Not if wanted => {
-                *self = Self::new(now);
+                *self = self.rested(now);
                 Run::Wanted
             }
             Run::Not => Run::Not,
@@ -124,7 +152,7 @@ impl Pool {
             let nonces = self.worked && now < since.saturating_add(LAST_NONCES);
             let answers = self.open_shares && now < since.saturating_add(LAST_ANSWERS);
             if !nonces && !answers {
-                *self = Self::new(now);
+                *self = self.rested(now);
             }
         }
     }
@@ -142,6 +170,7 @@ impl Pool {
             dark.then(|| self.dark_since.saturating_add(ABSENT)),
             left.map(|since| since.saturating_add(LAST_NONCES)),
             left.map(|since| since.saturating_add(LAST_ANSWERS)),
+            self.retired.map(|since| since.saturating_add(FAREWELL)),
         ]
         .into_iter()
         .flatten()
@@ -162,6 +191,20 @@ impl Pool {
 
     pub(super) fn has_work(&self) -> bool {
         self.work
+    }
+
+    /// It has work that may be given away: always, unless it has been taken out of the list for good.
+    pub(super) fn may_work(&self, now: Duration) -> bool {
+        let late = |since: Duration| since.saturating_add(FAREWELL) <= now;
+        self.work && !self.retired.is_some_and(late)
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.is_some()
+    }
+
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.asked_for
     }
 
     pub(super) fn is_given_up(&self) -> bool {

@@ -1,18 +1,28 @@
 //! Percentages of the work.
 
+use std::time::Duration;
+
 use super::WHOLE;
 use super::pool::Pool;
 
 /// The part of each pool: its quota, and of the quotas of pools that are away as much as it has of the
-/// others. Pools that have not proved themselves get something only if nobody else has work.
-pub(super) fn weights(quotas: &[u32], pools: &[Pool]) -> Vec<u32> {
-    let trusted = |pool: &Pool| pool.has_work() && pool.is_trusted();
+/// others. Pools that have not proved themselves get something only if nobody else has work, and those
+/// that were taken out of the list only after them.
+pub(super) fn weights(quotas: &[u32], pools: &[Pool], now: Duration) -> Vec<u32> {
+    let listed = |pool: &Pool| pool.has_work() && !pool.is_retired();
+    let trusted = |pool: &Pool| listed(pool) && pool.is_trusted();
     let any = pools.iter().any(trusted);
-    let takes = |pool: &Pool| trusted(pool) || (!any && pool.has_work());
-    let parts = quotas.iter().zip(pools);
-    let parts: Vec<_> = parts
-        .map(|(quota, pool)| if takes(pool) { *quota } else { 0 })
+    let takes = |pool: &Pool| trusted(pool) || (!any && listed(pool));
+    // Those that were taken out come last and have no quota.
+    let quotas = quotas.iter().copied().chain(std::iter::repeat(0));
+    let parts = quotas.zip(pools);
+    let mut parts: Vec<_> = parts
+        .map(|(quota, pool)| if takes(pool) { quota } else { 0 })
         .collect();
+    if parts.iter().all(|part| *part == 0) {
+        let leaves = |pool: &Pool| pool.is_retired() && pool.may_work(now);
+        parts = pools.iter().map(|pool| leaves(pool).into()).collect();
+    }
     split(&parts)
 }
 

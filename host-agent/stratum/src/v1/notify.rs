@@ -65,6 +65,8 @@ impl Notify {
         let clean = match more.last() {
             None => false,
             Some(Value::Bool(clean)) => *clean,
+            // Some pools write it as a number, and miners in the field take that.
+            Some(number) if *number == 0 || *number == 1 => *number == 1,
             Some(other) => {
                 return Err(MessageError::wrong(
                     "the job's clean flag",

@@ -53,7 +53,7 @@ pub enum ChannelKind {
 pub struct Timeouts {
     /// For a connection to come about; default 30 s. The transport gives up earlier.
     pub connect: Duration,
-    /// From the open connection to the open channel; default 30 s.
+    /// From the open connection to the open channel; default 30 s. Noise gets 10 s of it.
     pub handshake: Duration,
     /// For the first job after the channel has been opened; default 60 s.
     pub first_job: Duration,

@@ -203,6 +203,14 @@ impl JobBook {
         }
     }
 
+    /// Whether a tip says only what was said before, perhaps to the channel and to its group.
+    pub(super) fn knows(&self, tip: &Tip) -> bool {
+        let same = |base: Base| (base.prev_hash, base.nbits) == (tip.prev_hash, tip.nbits);
+        self.base.is_some_and(same)
+            && self.known.iter().any(|known| known.id == tip.job)
+            && self.future.iter().all(|draft| draft.id != tip.job)
+    }
+
     /// Builds on another block: voids all jobs but the one that the tip names, which is to be
     /// worked on at once if it is there.
     pub(super) fn new_tip(

@@ -11,6 +11,8 @@ const MAIN: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 const TEST: &str = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
 /// A pool's authority key, the example of the Stratum V2 specification.
 const KEY: &str = "9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh";
+/// Of nothing in particular.
+const FINGERPRINT: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /// A certificate that was made for this test, valid for a hundred years.
 #[cfg(feature = "tls")]
 const PEM: &str = "-----BEGIN CERTIFICATE-----\n\
@@ -133,7 +135,8 @@ fn a_v2_pool_is_known_by_its_key() {
         "version_rolling",
         "only for Stratum V1",
     );
-    refused(&v2("tls = {}"), "tls", "tls");
+    let tls = format!("tls = {{ fingerprint = \"{FINGERPRINT}\" }}");
+    refused(&v2(&tls), "tls", "brings its own encryption");
 }
 
 #[cfg(feature = "sv2")]
@@ -163,8 +166,8 @@ fn keys_of_other_protocols_are_refused_by_name() {
         "coinbase_tag",
         "only for solo mining",
     );
-    let tls = "tls = { fingerprint = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" }";
-    refused(&v1(tls), "tls", "only goes with a URL of stratum+tls://");
+    let tls = format!("tls = {{ fingerprint = \"{FINGERPRINT}\" }}");
+    refused(&v1(&tls), "tls", "only goes with a URL of stratum+tls://");
 }
 
 #[test]
@@ -209,7 +212,10 @@ fn servers_are_known_by_authorities_or_by_their_certificate() {
             "64 hex",
         ),
         ("{}", "must be { ca"),
-        ("{ ca = \"ca.pem\", fingerprint = \"ab\" }", "must be { ca"),
+        (
+            "{ ca = \"ca.pem\", fingerprint = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" }",
+            "must be { ca",
+        ),
     ] {
         let error = fake
             .parse(&text(&format!("tls = {value}")))
@@ -245,17 +251,17 @@ fn proxies_are_shared_unless_a_pool_has_its_own() {
     refused(
         &v1("proxy = \"127.0.0.1:9050\""),
         "proxy",
-        "names no kind of proxy",
+        "is no SOCKS5 proxy",
     );
     refused(
         &v1("proxy = \"socks5://u:hunter2@p:1\""),
         "proxy",
-        "proxy_user",
+        "settings of their own",
     );
     refused(
         &v1("proxy = \"socks5://p\""),
         "proxy",
-        "names no host and port",
+        "names no host and port of a proxy",
     );
     refused(
         &v1("proxy_user = \"u\""),

@@ -147,9 +147,9 @@ impl Session {
             .book
             .current()
             .is_none_or(|known| known.job.prev_hash != notify.prev_hash);
-        // On a resumed connection the first job is clean as a matter of form, but shares for
-        // that very job stay good.
-        let voids = moved || notify.clean;
+        // The first job of a connection is clean as a matter of form. When we got our extranonce
+        // back and the block before is the same, pools go on taking shares for the earlier jobs.
+        let voids = moved || (notify.clean && !first);
         let terms = Terms {
             session: identity.session,
             extranonce: extranonce.clone(),

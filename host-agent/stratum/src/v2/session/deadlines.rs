@@ -7,6 +7,9 @@ use super::connection::{Connection, Link, Phase};
 use crate::session::Reason;
 use crate::v2::words;
 
+/// Servers answer the Noise handshake at once. Those of other protocols wait for more, and their owner
+/// should soon know why nothing happens.
+const NOISE: Duration = Duration::from_secs(10);
 /// How many times the usual silence a pool may keep that sends jobs with new blocks only, as
 /// long as it says anything at all.
 const LONG_SILENCE: u32 = 10;
@@ -49,7 +52,11 @@ impl Session {
     fn patience_ends(&self, connection: &Connection) -> Duration {
         let timeouts = &self.config.timeouts;
         let Some(channel) = connection.channel() else {
-            return connection.since.saturating_add(timeouts.handshake);
+            let patience = match connection.phase {
+                Phase::Noise => timeouts.handshake.min(NOISE),
+                _ => timeouts.handshake,
+            };
+            return connection.since.saturating_add(patience);
         };
         match connection.first_job_at.and(connection.last_job_at) {
             None => channel.opened_at.saturating_add(timeouts.first_job),

@@ -198,6 +198,9 @@ impl Session {
             return;
         }
         self.note_work();
+        if self.book.knows(tip) {
+            return;
+        }
         let worked = self.book.current().is_some();
         let generation = self.sequence.next_generation();
         match self.book.new_tip(tip, self.now, generation) {

@@ -28,6 +28,10 @@ use crate::session::{
 ///
 /// Channel, jobs and shares end with the connection; nothing can be resumed in Stratum V2. A
 /// channel that the pool closes is opened again on a new connection, after a wait.
+///
+/// A pool's wish to reconnect is followed to any host, unlike in Stratum V1: the new server must
+/// hold a certificate of the same authority key. Without a key no other host or port is
+/// followed to.
 pub struct Session {
     config: Config,
     sequence: Sequence,

@@ -12,7 +12,7 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 
-use super::super::sampling::Latency;
+use super::sampling::Latency;
 
 /// About the size of a `mining.notify`, of a job frame, a nonce reply and a `mining.submit`.
 const NOTIFY: usize = 600;
