@@ -23,6 +23,7 @@ use crate::control::link::{self, BoardEnd};
 use crate::control::store::LatchStore;
 use crate::events::EventLog;
 use crate::port::SharedBoard;
+use crate::settings::{self, Settings};
 use crate::simulate;
 use crate::state::{BoardStatus, Snapshot};
 use crate::stop::Stopper;
@@ -40,6 +41,8 @@ pub struct Agent {
     pub events: EventLog,
     /// The way to the stations.
     pub controls: Controls,
+    /// The way of every change.
+    pub settings: Settings,
     /// The whole boards that are simulated in this program, by position in the config.
     pub simulated: Vec<Option<SharedBoard>>,
     tasks: JoinSet<()>,
@@ -122,6 +125,14 @@ impl Agent {
         };
         let upstream = Upstream::new(config, &connector, seed, links, clock)?;
         let pools = upstream.pools();
+        let controls = Controls::new(handles, events.clone());
+        let (changes, settings) = settings::Task::new(settings::Parts {
+            controls: controls.clone(),
+            pools: upstream.control(),
+            clock,
+            stop: stop.clone(),
+        });
+        tasks.spawn(guarded(changes.run(), stopper.clone()));
         tasks.spawn(guarded(upstream.run(), stopper.clone()));
         let sources = Sources {
             name: config.agent.name.clone(),
@@ -141,7 +152,8 @@ impl Agent {
         );
         Ok(Self {
             state,
-            controls: Controls::new(handles, events.clone()),
+            controls,
+            settings,
             events,
             simulated,
             tasks,
@@ -155,6 +167,7 @@ impl Agent {
             state: self.state.clone(),
             events: self.events.clone(),
             controls: self.controls.clone(),
+            settings: self.settings.clone(),
         }
     }
 

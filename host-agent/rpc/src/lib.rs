@@ -3,7 +3,22 @@
 //! and other faces share it. It opens nothing and serves nothing.
 #![forbid(unsafe_code)]
 
+pub mod auth;
+pub mod error;
 pub mod event;
+pub mod history;
+pub mod method;
+pub mod patch;
+pub mod query;
+pub mod role;
+pub mod settings;
 pub mod state;
+pub mod stream;
+pub mod write;
 
+pub use error::Error;
+pub use method::{Kind, Method, Subscription};
+pub use query::NoParams;
+pub use role::Role;
 pub use state::Snapshot;
+pub use write::Write;

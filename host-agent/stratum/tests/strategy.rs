@@ -607,3 +607,135 @@ proptest! {
         prop_assert_eq!(story.running(), vec![true, false, false]);
     }
 }
+
+impl Story {
+    /// Takes another list; gives where each pool was before.
+    fn rearrange(&mut self, mode: Mode, kept: &[Option<usize>]) -> Vec<Option<usize>> {
+        let settings = Settings {
+            mode,
+            ..Settings::default()
+        };
+        let order = self.strategy.rearrange(self.now, settings, kept);
+        order.expect("settings")
+    }
+}
+
+#[test]
+fn a_pool_put_first_takes_over_with_its_first_job_and_the_other_finishes() {
+    let mut story = Story::failover(2);
+    story.comes(0).pass(2 * MINUTE);
+    assert_eq!(story.weights(), [WHOLE, 0]);
+    let order = story.rearrange(Mode::Failover, &[Some(1), Some(0)]);
+    assert_eq!(order, [Some(1), Some(0)]);
+    assert_eq!(story.weights(), [0, WHOLE], "no work is lost meanwhile");
+    assert_eq!(story.strategy.roles()[0], Role::Trying);
+    story.pass(SECOND).comes(0);
+    assert_eq!(story.weights(), [WHOLE, 0]);
+    assert_eq!(story.strategy.roles()[1], Role::Standby);
+    story.pass(2 * MINUTE);
+    assert_eq!(story.strategy.roles()[1], Role::Unused);
+}
+
+#[test]
+fn a_pool_put_first_that_fails_has_to_prove_itself() {
+    let mut story = Story::failover(2);
+    story.comes(0).pass(2 * MINUTE);
+    story.rearrange(Mode::Failover, &[Some(1), Some(0)]);
+    story.tell(0, &[Signal::Lost]).pass(SECOND).comes(0);
+    assert_eq!(story.weights(), [0, WHOLE]);
+    story.pass(MINUTE);
+    assert_eq!(story.weights(), [WHOLE, 0]);
+}
+
+#[test]
+fn a_pool_that_is_taken_out_works_until_another_does_and_then_finishes() {
+    let mut story = Story::failover(3);
+    story.comes(0).pass(2 * MINUTE);
+    let order = story.rearrange(Mode::Failover, &[Some(1), Some(2)]);
+    assert_eq!(order, [Some(1), Some(2), Some(0)]);
+    assert_eq!(story.weights(), [0, 0, WHOLE]);
+    let roles = story.strategy.roles();
+    assert_eq!(roles[..2], [Role::Trying, Role::Unused]);
+    story.pass(SECOND).comes(0);
+    assert_eq!(story.weights(), [WHOLE, 0, 0]);
+    assert_eq!(story.strategy.roles()[2], Role::Leaving);
+    assert!(!story.strategy.forget(2), "its shares are on their way");
+    story.pass(MINUTE);
+    assert_eq!(story.strategy.roles()[2], Role::Unused);
+    assert!(!story.strategy.forget(1), "it is in the list");
+    assert!(story.strategy.forget(2));
+    assert_eq!(story.weights(), [WHOLE, 0]);
+}
+
+#[test]
+fn a_pool_that_is_taken_out_does_not_work_for_long_even_if_nobody_else_does() {
+    let mut story = Story::failover(1);
+    story.comes(0).pass(2 * MINUTE);
+    story.rearrange(Mode::Failover, &[None]);
+    assert_eq!(story.weights(), [0, WHOLE]);
+    story.pass(29 * SECOND);
+    assert_eq!(story.weights(), [0, WHOLE]);
+    story.pass(2 * SECOND);
+    assert_eq!(story.weights(), [0, 0]);
+    story.comes(0);
+    assert_eq!(story.weights(), [WHOLE, 0]);
+}
+
+#[test]
+fn with_quotas_the_others_take_over_from_a_pool_that_is_taken_out() {
+    let mut story = Story::quota(&[70, 30]);
+    story.comes(0).comes(1).pass(MINUTE);
+    story.rearrange(Mode::Quota(vec![100]), &[Some(1)]);
+    assert_eq!(story.weights(), [WHOLE, 0]);
+    assert_eq!(story.strategy.roles()[1], Role::Leaving);
+    story.rearrange(Mode::Quota(vec![50, 50]), &[Some(0), None]);
+    assert_eq!(story.weights(), [WHOLE, 0, 0]);
+    story.comes(1);
+    assert_eq!(story.weights(), [WHOLE / 2, WHOLE / 2, 0]);
+}
+
+#[test]
+fn a_list_that_cannot_be_changes_nothing() {
+    let mut story = Story::failover(2);
+    story.comes(0);
+    let settings = Settings {
+        mode: Mode::Quota(vec![50, 40]),
+        ..Settings::default()
+    };
+    let refused = story
+        .strategy
+        .rearrange(story.now, settings, &[Some(0), Some(1)]);
+    assert_eq!(refused, Err(StrategyError::Sum(90)));
+    let none = story
+        .strategy
+        .rearrange(story.now, Settings::default(), &[]);
+    assert_eq!(none, Err(StrategyError::NoPool));
+    assert_eq!(story.weights(), [WHOLE, 0]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_lists_are_work_is_given_while_somebody_has_some(
+        lists in prop::collection::vec(
+            (prop::collection::vec(prop::option::of(0_usize..4), 1..5), 0_u64..90), 1..8),
+    ) {
+        let mut story = Story::failover(1);
+        story.comes(0);
+        for (kept, pause) in lists {
+            let order = story.rearrange(Mode::Failover, &kept);
+            prop_assert!(order.len() >= kept.len());
+            prop_assert_eq!(story.strategy.roles().len(), order.len());
+            // Who was at work still is, or somebody else.
+            prop_assert_eq!(story.weights().iter().sum::<u32>(), WHOLE);
+            for pool in 0..kept.len() {
+                story.comes(pool);
+            }
+            story.pass(Duration::from_secs(pause));
+            prop_assert_eq!(story.weights().iter().sum::<u32>(), WHOLE);
+            let last = story.strategy.roles().len() - 1;
+            if last >= kept.len() {
+                story.strategy.forget(last);
+            }
+        }
+    }
+}

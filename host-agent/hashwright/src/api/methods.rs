@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Clock;
 use crate::control::command::{Controls, Denied};
 use crate::events::EventLog;
+use crate::settings::Settings;
 use crate::state::Snapshot;
 
 /// [`crate::state::SystemInfo`]; no parameters.
@@ -79,6 +80,8 @@ pub struct Faces {
     pub events: EventLog,
     /// The way to the stations.
     pub controls: Controls,
+    /// The way of every change.
+    pub settings: Settings,
 }
 
 impl From<watch::Receiver<Arc<Snapshot>>> for Faces {
@@ -88,6 +91,7 @@ impl From<watch::Receiver<Arc<Snapshot>>> for Faces {
         Self {
             state,
             controls: Controls::new(Vec::new(), events.clone()),
+            settings: Settings::detached(),
             events,
         }
     }

@@ -110,8 +110,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         )],
         boards,
         cooling: config::Cooling::default(),
+        // Whoever looks at the demo may try everything.
         api: config::Api {
-            listen: args.listen,
+            local: Some(rpc::Role::Admin),
+            ..config::Api::new(args.listen)
         },
     };
     let agent = Agent::start(&config, TcpConnector::default(), args.seed, &stopper)?;

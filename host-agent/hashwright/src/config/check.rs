@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::load::ConfigError;
 use super::reader::Problem;
-use super::{Board, Config, Control, Cooling, CoolingMode};
+use super::{Board, Config, Control, Cooling, CoolingMode, System};
 use crate::clock::Clock;
 use crate::control::group::groups;
 use crate::{format, simulate, upstream};
@@ -34,7 +34,7 @@ pub struct Summary {
     pub name: String,
     /// State directory.
     pub state_dir: String,
-    /// Address of the API.
+    /// Address of the API, and who may use it.
     pub api: String,
     /// How work is shared out: `failover` or `quota`.
     pub strategy: String,
@@ -103,6 +103,24 @@ pub fn check(path: &Path) -> Report {
         problems,
         warnings: config.iter().flat_map(Config::warnings).collect(),
         summary: config.as_ref().map(Summary::of),
+    }
+}
+
+/// Checks the text of a config as if it stood at `path`, without starting anything.
+#[must_use]
+pub fn check_text(path: &Path, text: &str) -> rpc::settings::ConfigReport {
+    let outcome = Config::parse(path, text, &System).and_then(|config| together(path, config));
+    let problems = match &outcome {
+        Ok(_) => Vec::new(),
+        Err(ConfigError::Invalid { problems, .. }) => {
+            problems.iter().map(ToString::to_string).collect()
+        }
+        Err(error @ ConfigError::Read { .. }) => vec![error.to_string()],
+    };
+    rpc::settings::ConfigReport {
+        valid: outcome.is_ok(),
+        problems,
+        warnings: outcome.iter().flat_map(Config::warnings).collect(),
     }
 }
 
@@ -252,7 +270,7 @@ impl Summary {
         Self {
             name: config.agent.name.clone(),
             state_dir: config.agent.state_dir.display().to_string(),
-            api: config.api.listen.to_string(),
+            api: config.api.to_string(),
             strategy: config.upstream.strategy.to_string(),
             pools: config
                 .pools

@@ -4,6 +4,7 @@
 //! [`mod@reference`] is the table of all keys, from which `docs/config.md` is made. Nothing here
 //! opens ports or sockets; only the config itself, profiles and secrets are read.
 
+mod api;
 mod check;
 mod cooling;
 mod load;
@@ -16,14 +17,14 @@ mod tables;
 mod tests;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use board_profiles::Profile;
 
 use crate::port::Uart;
 
-pub use check::{BoardSummary, PoolSummary, Report, Summary, check};
+pub use api::{Api, DEFAULT_LISTEN, ServerTls};
+pub use check::{BoardSummary, PoolSummary, Report, Summary, check, check_text};
 pub use cooling::{Cooling, CoolingMode};
 pub use load::{ConfigError, Environment, System};
 pub use pools::{Channel, Pool, Strategy, Terms, Upstream};
@@ -192,11 +193,4 @@ impl fmt::Display for Control {
             Self::External => f.write_str("external"),
         }
     }
-}
-
-/// `[api]`: the JSON-RPC server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Api {
-    /// Loopback address to listen on.
-    pub listen: SocketAddr,
 }

@@ -68,7 +68,7 @@ impl fmt::Display for Strategy {
 }
 
 /// `[[pool]]`: one upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     /// Where it listens, and what it speaks.
     pub url: PoolUrl,

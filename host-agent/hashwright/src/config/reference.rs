@@ -35,7 +35,7 @@ pub struct Key {
 
 /// All tables, in the order in which a config has them.
 pub const SECTIONS: &[Section] = &[
-    AGENT, UPSTREAM, POOL, PASSWORD, TLS, BOARD, BOARD_SIM, COOLING, API,
+    AGENT, UPSTREAM, POOL, PASSWORD, TLS, BOARD, BOARD_SIM, COOLING, API, API_TLS,
 ];
 
 /// Tables that configs will have, and that this version refuses rather than ignores: name, and
@@ -605,16 +605,92 @@ const COOLING: Section = Section {
 const API: Section = Section {
     name: "api",
     heading: "[api]",
-    about: "The JSON-RPC server that `status` and other programs talk to. May be left out.",
-    keys: &[Key {
-        name: "listen",
-        kind: "address and port",
-        default: Some("\"127.0.0.1:4029\""),
-        range: "a loopback address",
-        about: "Where to listen. Only this machine can reach a loopback address; others are \
-                refused, because the API does not authenticate anybody yet.",
-        example: "\"127.0.0.1:4029\"",
-    }],
+    about: "The API that the dashboard, `status` and other programs talk to. May be left out. Who may do \
+            what and how to let other machines in is told in [security.md](security.md).",
+    keys: &[
+        Key {
+            name: "listen",
+            kind: "address and port",
+            default: Some("\"127.0.0.1:4029\""),
+            range: "",
+            about: "Where to listen. Only this machine can reach a loopback address. On any other the API \
+                    speaks TLS, and the agent does not start there before there is a token \
+                    (`hashwright auth add`) or `pairing = \"start\"`. `0.0.0.0:4029` is every address.",
+            example: "\"0.0.0.0:4029\"",
+        },
+        Key {
+            name: "local",
+            kind: "text",
+            default: Some("\"read\""),
+            range: "`none`, `read`, `operate`, `tune` or `admin`",
+            about: "What programs on this machine may do without a token. The agent's own user may do \
+                    everything in any case. Write `none` if people use this machine who \
+                    must not see the miner, or if a proxy on it lets others in.",
+            example: "\"operate\"",
+        },
+        Key {
+            name: "tls",
+            kind: "text or table",
+            default: Some("\"auto\""),
+            range: "`auto`, `off` (only on loopback), or `{ certificate = \"FILE\", key = \"FILE\" }`",
+            about: "`auto`: TLS on other addresses than loopback, with a certificate that the agent makes \
+                    once and keeps; `hashwright auth fingerprint` shows by what clients know it. Your own \
+                    certificate is read again when its file changes.",
+            example: "{ certificate = \"/etc/ssl/miner.pem\", key = \"/etc/ssl/private/miner.key\" }",
+        },
+        Key {
+            name: "hosts",
+            kind: "list of texts",
+            default: Some("none"),
+            range: "at most 16 host names, no wildcards",
+            about: "Names by which people call this miner, besides its `[agent] name` (also with `.local`), \
+                    `localhost` and addresses. Requests under other names are refused, because that is how \
+                    a web page elsewhere would reach it (DNS rebinding).",
+            example: "[\"miner.lan\"]",
+        },
+        Key {
+            name: "origins",
+            kind: "list of texts",
+            default: Some("none"),
+            range: "at most 16 origins, no wildcards",
+            about: "Web pages of other sites whose requests are not turned away. They still need a token. \
+                    The dashboard of this miner needs no entry.",
+            example: "[\"https://farm.example\"]",
+        },
+        Key {
+            name: "pairing",
+            kind: "text",
+            default: Some("\"off\""),
+            range: "`off` or `start`",
+            about: "`start`: as long as there is no token, a pairing code for the role admin is shown in \
+                    the log, a new one every ten minutes. For a first start without a shell on the miner.",
+            example: "\"start\"",
+        },
+    ],
+};
+
+const API_TLS: Section = Section {
+    name: "api.tls",
+    heading: "tls = { ... }",
+    about: "A certificate of your own, in the place of `tls` of [api].",
+    keys: &[
+        Key {
+            name: "certificate",
+            kind: "path",
+            default: None,
+            range: "a PEM file",
+            about: "The certificate, followed by those that lead from it to its authority.",
+            example: "\"/etc/ssl/miner.pem\"",
+        },
+        Key {
+            name: "key",
+            kind: "path",
+            default: None,
+            range: "a PEM file that only the agent's user can read",
+            about: "Its private key.",
+            example: "\"/etc/ssl/private/miner.key\"",
+        },
+    ],
 };
 
 /// Names of the keys of the table called `section`; the file itself is called `""`.

@@ -2,7 +2,6 @@
 //! wrong, so that all problems are told at once.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use board_profiles::{Profile, ProfileError, VoltageScope};
@@ -13,7 +12,7 @@ use toml::de::DeTable;
 use super::load::{Environment, MAX_FILE_BYTES};
 use super::pools::{self, MAX_POOLS};
 use super::reader::{Reader, Section};
-use super::{Agent, Api, Board, Config, Control, cooling, simulated};
+use super::{Agent, Board, Config, Control, api, cooling, simulated};
 use crate::port::Uart;
 
 /// Longest file that holds a secret, bytes.
@@ -70,7 +69,7 @@ impl<'r> Tables<'r> {
         let section = root.table_or_empty("cooling");
         let cooling = cooling::read(&section);
         cooling::check(&section, &cooling, &read);
-        let api = api(&root.table_or_empty("api"));
+        let api = api::read(self, &root.table_or_empty("api"));
         Some(Config {
             agent,
             upstream,
@@ -248,7 +247,7 @@ impl<'r> Tables<'r> {
     }
 
     /// A path of the config: relative ones start at its directory.
-    fn path(&self, text: &str) -> PathBuf {
+    pub(super) fn path(&self, text: &str) -> PathBuf {
         self.directory
             .map_or_else(|| PathBuf::from(text), |directory| directory.join(text))
     }
@@ -269,21 +268,6 @@ fn agent(section: &Section<'_>) -> Agent {
         state_dir: state_dir.into(),
         state_dir_given: section.has("state_dir"),
     }
-}
-
-fn api(section: &Section<'_>) -> Api {
-    let listen = section
-        .parsed("listen")
-        .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 4029)));
-    if !listen.ip().is_loopback() {
-        let message = format!(
-            "{listen} can be reached by other machines, and the API does not authenticate anybody \
-             yet; use 127.0.0.1:{}, and an SSH tunnel to reach it from elsewhere",
-            listen.port()
-        );
-        section.bad("listen", message);
-    }
-    Api { listen }
 }
 
 /// Who controls a board; `None` is noted.

@@ -568,16 +568,6 @@ fn two_boards_cannot_share_a_port() {
 }
 
 #[test]
-fn an_api_that_others_can_reach_is_refused() {
-    for listen in ["0.0.0.0:4029", "192.168.1.5:4029", "[::]:4029"] {
-        let said = problem(&format!("{MINIMAL}\n[api]\nlisten = \"{listen}\"\n"));
-        assert!(said.contains("does not authenticate anybody yet"), "{said}");
-    }
-    let said = problem(&format!("{MINIMAL}\n[api]\nlisten = \"localhost\"\n"));
-    assert!(said.starts_with("line 11: api.listen: "), "{said}");
-}
-
-#[test]
 fn passwords_come_from_files_and_variables() {
     let fake = Fake::default()
         .file("/etc/hashwright/pool.secret", "from a file\r\n")
@@ -789,5 +779,6 @@ fn check_warns_of_boards_that_nothing_guards() {
     assert_eq!(report.summary.unwrap().boards[0].guard, "none");
 }
 
+mod api;
 mod documents;
 mod pools;

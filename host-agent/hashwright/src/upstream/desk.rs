@@ -9,7 +9,7 @@ use mining::{Assignment, Job, Lot, Share};
 use payout::{Verdict, Watch};
 use station::{Notice, Severity};
 use stratum::session::{Block, BlockFate};
-use stratum::strategy::{Mode, Role, Settings, Signal, Strategy, WHOLE};
+use stratum::strategy::{Mode, Role, Settings, Signal, Strategy, StrategyError, WHOLE};
 use stratum::transport::{Channels, Sink};
 use stratum::{Event, Reason, Stats};
 use tokio::sync::{Notify, mpsc, watch};
@@ -31,22 +31,23 @@ const WORDS_PAUSE: Duration = Duration::from_secs(60);
 /// So many rejected shares in a row are worth an event: something is wrong with the pool or with us.
 const ALL_REJECTED: u32 = 30;
 
-/// Where sessions report and boards get their work from.
+/// Where sessions report and boards get their work from. Pools come and go, so they are known by numbers
+/// that are never used again.
 #[derive(Debug)]
 pub(super) struct Desk {
     state: Mutex<State>,
-    /// What stands in the config, and the channels that outlive sessions.
-    pools: Vec<Fixed>,
     assignment: watch::Sender<Arc<Assignment>>,
     routes: watch::Sender<Arc<Routes>>,
     idle: watch::Sender<bool>,
     closed: watch::Sender<bool>,
-    idle_after: Option<Duration>,
     /// Wakes the task that starts and ends sessions.
     changed: Notify,
     events: EventLog,
     clock: Clock,
 }
+
+/// The number of a pool.
+pub(super) type Id = u64;
 
 /// What does not change over the life of a pool.
 #[derive(Debug)]
@@ -54,7 +55,6 @@ pub(super) struct Fixed {
     pub(super) name: String,
     pub(super) account: String,
     pub(super) protocol: &'static str,
-    pub(super) quota: Option<u32>,
     pub(super) stats: watch::Sender<Stats>,
     hashrate: watch::Sender<f64>,
 }
@@ -62,7 +62,10 @@ pub(super) struct Fixed {
 #[derive(Debug)]
 struct State {
     strategy: Strategy,
+    /// As the strategy has them: first the list, then those that were taken out of it.
     pools: Vec<Pool>,
+    idle_after: Option<Duration>,
+    last: Id,
     /// The rate of all boards, real hashes per second.
     hps: f64,
     /// The program ends: no work any more.
@@ -71,6 +74,10 @@ struct State {
 
 #[derive(Debug)]
 struct Pool {
+    id: Id,
+    fixed: Arc<Fixed>,
+    /// Percent of the work, if it goes by that.
+    quota: Option<u32>,
     /// What to work on when the pool is given work.
     job: Option<Arc<Job>>,
     /// Its session and the lowest generation of its jobs that is still good.
@@ -89,7 +96,10 @@ struct Pool {
 /// How a pool is doing, apart from its counters.
 #[derive(Debug)]
 pub(super) struct Standing {
+    pub(super) fixed: Arc<Fixed>,
     pub(super) role: Role,
+    /// Percent of the work that it is to get, if it goes by that.
+    pub(super) quota: Option<u32>,
     /// Why its work is refused.
     pub(super) refused: Option<String>,
     pub(super) alarm: Option<String>,
@@ -103,45 +113,27 @@ impl Desk {
         hps: f64,
         clock: Clock,
     ) -> anyhow::Result<Self> {
-        let quota = config.upstream.strategy == config::Strategy::Quota;
-        let mode = if quota {
-            Mode::Quota(config.pools.iter().map(|pool| pool.quota).collect())
-        } else {
-            Mode::Failover
-        };
-        let settings = Settings {
-            mode,
-            return_after: config.upstream.return_after,
-            idle_after: config.upstream.idle_after,
-        };
+        let settings = settings(&config.upstream, config.pools.iter());
+        let quotas = settings.mode != Mode::Failover;
+        let pools: Vec<_> = config
+            .pools
+            .iter()
+            .zip(1..)
+            .map(|(pool, id)| Pool::new(id, pool, quotas))
+            .collect();
         let desk = Self {
             state: Mutex::new(State {
-                strategy: Strategy::new(settings, config.pools.len(), clock.now())?,
-                pools: config.pools.iter().map(Pool::new).collect(),
+                strategy: Strategy::new(settings, pools.len(), clock.now())?,
+                last: pools.len() as Id,
+                pools,
+                idle_after: config.upstream.idle_after,
                 hps,
                 resting: false,
             }),
-            pools: config
-                .pools
-                .iter()
-                .map(|pool| Fixed {
-                    name: pool.url.to_string(),
-                    account: pool.account(),
-                    protocol: pool.url.scheme().protocol(),
-                    quota: quota.then_some(pool.quota),
-                    stats: watch::channel(Stats {
-                        state: "unused",
-                        ..Stats::default()
-                    })
-                    .0,
-                    hashrate: watch::channel(0.0).0,
-                })
-                .collect(),
             assignment: links.assignment.clone(),
             routes: links.routes.clone(),
             idle: links.idle.clone(),
             closed: watch::channel(false).0,
-            idle_after: config.upstream.idle_after,
             changed: Notify::new(),
             events: links.events.clone(),
             clock,
@@ -150,34 +142,115 @@ impl Desk {
         Ok(desk)
     }
 
+    /// Takes another list of pools: each as it is to be, and its place in the list so far if its session
+    /// goes on. Gives the numbers of the pools in the new list.
+    ///
+    /// # Errors
+    ///
+    /// When the list cannot be; then nothing has changed.
+    pub(super) fn rearrange(
+        &self,
+        upstream: &config::Upstream,
+        pools: &[(Option<usize>, config::Pool)],
+    ) -> Result<Vec<Id>, StrategyError> {
+        let settings = settings(upstream, pools.iter().map(|(_, pool)| pool));
+        let quotas = settings.mode != Mode::Failover;
+        let kept: Vec<_> = pools.iter().map(|(kept, _)| *kept).collect();
+        let mut outcome = Ok(Vec::new());
+        self.change(|state, now| {
+            let order = match state.strategy.rearrange(now, settings, &kept) {
+                Ok(order) => order,
+                Err(error) => {
+                    outcome = Err(error);
+                    return;
+                }
+            };
+            let mut left: Vec<_> = state.pools.drain(..).map(Some).collect();
+            let mut wanted = pools.iter().map(|(_, pool)| pool);
+            for old in order {
+                let known = old.and_then(|old| left.get_mut(old)?.take());
+                let pool = match (known, wanted.next()) {
+                    (Some(mut known), Some(pool)) => {
+                        known.quota = quotas.then_some(pool.quota);
+                        known
+                    }
+                    (Some(retired), None) => retired,
+                    (None, Some(pool)) => {
+                        state.last += 1;
+                        Pool::new(state.last, pool, quotas)
+                    }
+                    // The strategy has no pool that is in neither list.
+                    (None, None) => continue,
+                };
+                state.pools.push(pool);
+            }
+            state.idle_after = upstream.idle_after;
+            outcome = Ok(state
+                .pools
+                .iter()
+                .take(pools.len())
+                .map(|pool| pool.id)
+                .collect());
+        });
+        outcome
+    }
+
+    /// Forgets a pool that was taken out of the list and whose session has ended.
+    pub(super) fn forget(&self, pool: Id) {
+        let mut gone = None;
+        self.change(|state, _| {
+            if let Some(index) = state.index(pool)
+                && state.strategy.forget(index)
+            {
+                gone = Some(state.pools.remove(index));
+            }
+        });
+        if let Some(pool) = gone {
+            let stats = pool.fixed.stats.borrow();
+            let text = format!(
+                "was left: {} shares accepted, {} rejected, {} not answered",
+                stats.accepted, stats.rejected, stats.unconfirmed
+            );
+            self.events.note(
+                &[],
+                notice(&pool.fixed.name, Severity::Info, "pool-left", &text),
+            );
+        }
+    }
+
     /// New ends of channels for a session that begins to run.
-    pub(super) fn channels(self: &Arc<Self>, pool: usize) -> Channels {
+    pub(super) fn channels(self: &Arc<Self>, pool: Id) -> Option<Channels> {
         let (shares_in, shares) = mpsc::channel(SHARE_QUEUE);
-        self.lock().pools[pool].route = Some(shares_in);
-        let fixed = &self.pools[pool];
-        Channels {
+        let mut state = self.lock();
+        let own = state.pool(pool)?;
+        own.route = Some(shares_in);
+        Some(Channels {
             shares,
-            hashrate: fixed.hashrate.subscribe(),
+            hashrate: own.fixed.hashrate.subscribe(),
             sink: Box::new(Teller {
                 desk: Arc::clone(self),
                 pool,
                 rejects: 0,
             }),
-            stats: fixed.stats.clone(),
-        }
+            stats: own.fixed.stats.clone(),
+        })
     }
 
     /// A session has ended; nothing that it gave is worth anything any more.
-    pub(super) fn gone(&self, pool: usize) {
-        self.change(|state, now| {
-            let own = &mut state.pools[pool];
+    pub(super) fn gone(&self, pool: Id) {
+        self.change_one(pool, |own, _| {
             (own.job, own.floor, own.route) = (None, None, None);
-            state.strategy.handle(now, pool, Signal::NoJob);
+            Signal::NoJob
         });
     }
 
-    pub(super) fn roles(&self) -> Vec<Role> {
-        self.lock().strategy.roles().to_vec()
+    /// All pools with their roles, those that were taken out of the list at the end, with true.
+    pub(super) fn roles(&self) -> Vec<(Id, Role, bool)> {
+        let state = self.lock();
+        let roles = state.strategy.roles().iter().zip(&state.pools).enumerate();
+        roles
+            .map(|(index, (role, pool))| (pool.id, *role, state.strategy.is_retired(index)))
+            .collect()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -185,31 +258,35 @@ impl Desk {
     }
 
     pub(super) fn idle_after(&self) -> Option<Duration> {
-        self.idle_after
+        self.lock().idle_after
     }
 
-    pub(super) fn name(&self, pool: usize) -> &str {
-        &self.pools[pool].name
+    pub(super) fn name(&self, pool: Id) -> String {
+        let mut state = self.lock();
+        let name = state.pool(pool).map(|pool| pool.fixed.name.clone());
+        name.unwrap_or_else(|| "a pool that was taken out".to_owned())
     }
 
     /// Why a pool gives no work, if anybody knows.
-    pub(super) fn problem(&self, pool: usize) -> Option<String> {
-        self.lock().pools[pool].problem()
+    pub(super) fn problem(&self, pool: Id) -> Option<String> {
+        self.lock().pool(pool)?.problem()
     }
 
-    pub(super) fn pools(&self) -> &[Fixed] {
-        &self.pools
-    }
-
-    pub(super) fn standing(&self, pool: usize) -> Standing {
+    /// How the pools of the list are doing.
+    pub(super) fn standings(&self) -> Vec<Standing> {
         let state = self.lock();
-        let own = &state.pools[pool];
-        Standing {
-            role: state.strategy.roles()[pool],
-            refused: own.refusal(),
-            alarm: own.alarm.clone(),
-            payout: payouts::status(&own.watch),
-        }
+        let pools = state.strategy.roles().iter().zip(&state.pools).enumerate();
+        pools
+            .filter(|(index, _)| !state.strategy.is_retired(*index))
+            .map(|(_, (role, own))| Standing {
+                fixed: Arc::clone(&own.fixed),
+                role: *role,
+                quota: own.quota,
+                refused: own.refusal(),
+                alarm: own.alarm.clone(),
+                payout: payouts::status(&own.watch),
+            })
+            .collect()
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
@@ -229,15 +306,15 @@ impl Desk {
     pub(super) fn share_rate(&self, hps: f64) {
         let mut state = self.lock();
         state.hps = hps;
-        self.publish_rates(&state);
+        publish_rates(&state);
     }
 
     /// Tells the strategy of shares that have not been answered.
     pub(super) fn look_at_shares(&self) {
-        let open: Vec<_> = self.pools.iter().map(Fixed::has_open_shares).collect();
         self.change(|state, now| {
-            for (pool, open) in open.into_iter().enumerate() {
-                state.strategy.handle(now, pool, Signal::Shares { open });
+            for (index, pool) in state.pools.iter().enumerate() {
+                let open = pool.fixed.has_open_shares();
+                state.strategy.handle(now, index, Signal::Shares { open });
             }
         });
     }
@@ -247,7 +324,9 @@ impl Desk {
             let route = pool.route.as_ref();
             route.is_some_and(|route| route.capacity() < route.max_capacity())
         };
-        self.lock().pools.iter().any(queued) || self.pools.iter().any(Fixed::has_open_shares)
+        let state = self.lock();
+        let open = |pool: &Pool| queued(pool) || pool.fixed.has_open_shares();
+        state.pools.iter().any(open)
     }
 
     /// Takes all work away; what is found late is still wanted.
@@ -278,11 +357,21 @@ impl Desk {
         self.publish(&state);
         let roles_changed = before.0 != state.strategy.roles();
         if roles_changed {
-            self.publish_rates(&state);
+            publish_rates(&state);
         }
         if roles_changed || before.1 != state.strategy.poll_timeout() {
             self.changed.notify_one();
         }
+    }
+
+    /// Changes a pool and tells the strategy what follows, unless it has been forgotten.
+    fn change_one(&self, pool: Id, change: impl FnOnce(&mut Pool, Duration) -> Signal) {
+        self.change(|state, now| {
+            if let Some(index) = state.index(pool) {
+                let signal = change(&mut state.pools[index], now);
+                state.strategy.handle(now, index, signal);
+            }
+        });
     }
 
     /// Gives boards their work. Routes come first: a share may follow at once.
@@ -325,23 +414,13 @@ impl Desk {
             .send_if_modified(|old| std::mem::replace(old, idle) != idle);
     }
 
-    fn publish_rates(&self, state: &State) {
-        for (index, pool) in self.pools.iter().enumerate() {
-            let part = f64::from(state.strategy.prospect(index)) / f64::from(WHOLE);
-            let hps = state.hps * part;
-            pool.hashrate
-                .send_if_modified(|old| std::mem::replace(old, hps) != hps);
-        }
+    fn signal(&self, pool: Id, signal: Signal) {
+        self.change_one(pool, |_, _| signal);
     }
 
-    fn signal(&self, pool: usize, signal: Signal) {
-        self.change(|state, now| state.strategy.handle(now, pool, signal));
-    }
-
-    fn job(&self, pool: usize, job: Arc<Job>) {
+    fn job(&self, pool: Id, job: Arc<Job>) {
         let mut alarms = Vec::new();
-        self.change(|state, now| {
-            let own = &mut state.pools[pool];
+        self.change_one(pool, |own, now| {
             own.floor = Some((job.session, job.generation));
             own.problem = None;
             let verdict = own.watch.handle_job(now, &job);
@@ -353,7 +432,7 @@ impl Desk {
                 };
                 alarms.push(alarm);
             }
-            let signal = match verdict {
+            match verdict {
                 Verdict::Mine => {
                     (own.job, own.refused) = (Some(job), None);
                     Signal::Job
@@ -362,45 +441,47 @@ impl Desk {
                     (own.job, own.refused) = (None, Some(reason));
                     Signal::Refused
                 }
-            };
-            state.strategy.handle(now, pool, signal);
+            }
         });
+        if alarms.is_empty() {
+            return;
+        }
+        let name = self.name(pool);
+        let place = self.lock().index(pool).unwrap_or_default();
         for alarm in alarms {
-            let name = self.name(pool);
-            self.events.note(&[], payouts::notice(pool, name, &alarm));
+            self.events.note(&[], payouts::notice(place, &name, &alarm));
         }
     }
 
-    fn no_job(&self, pool: usize) {
-        self.change(|state, now| {
-            let own = &mut state.pools[pool];
+    fn no_job(&self, pool: Id) {
+        self.change_one(pool, |own, _| {
             (own.job, own.floor) = (None, None);
-            state.strategy.handle(now, pool, Signal::NoJob);
+            Signal::NoJob
         });
     }
 
-    fn lost(&self, pool: usize, reason: &Reason) {
-        self.change(|state, now| {
-            state.pools[pool].problem = Some(reason.to_string());
-            state.strategy.handle(now, pool, Signal::Lost);
+    fn lost(&self, pool: Id, reason: &Reason) {
+        self.change_one(pool, |own, _| {
+            own.problem = Some(reason.to_string());
+            Signal::Lost
         });
     }
 
     /// Notes what a pool says or brings about as it likes, within reason.
-    fn note_words(&self, pool: usize, severity: Severity, code: &str, text: &str) {
-        if self.lock().pools[pool].may_speak(self.clock.now()) {
+    fn note_words(&self, pool: Id, severity: Severity, code: &str, text: &str) {
+        let now = self.clock.now();
+        let may_speak = self
+            .lock()
+            .pool(pool)
+            .is_some_and(|pool| pool.may_speak(now));
+        if may_speak {
             self.note(pool, severity, code, text);
         }
     }
 
-    fn note(&self, pool: usize, severity: Severity, code: &str, text: &str) {
-        let notice = Notice {
-            severity,
-            code: code.to_owned(),
-            text: format!("{}: {text}", self.name(pool)),
-            ..Notice::default()
-        };
-        self.events.note(&[], notice);
+    fn note(&self, pool: Id, severity: Severity, code: &str, text: &str) {
+        self.events
+            .note(&[], notice(&self.name(pool), severity, code, text));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -409,9 +490,66 @@ impl Desk {
     }
 }
 
+impl State {
+    fn index(&self, pool: Id) -> Option<usize> {
+        self.pools.iter().position(|known| known.id == pool)
+    }
+
+    fn pool(&mut self, pool: Id) -> Option<&mut Pool> {
+        self.pools.iter_mut().find(|known| known.id == pool)
+    }
+}
+
+/// What the strategy is to go by.
+fn settings<'p>(
+    upstream: &config::Upstream,
+    pools: impl Iterator<Item = &'p config::Pool>,
+) -> Settings {
+    Settings {
+        mode: match upstream.strategy {
+            config::Strategy::Quota => Mode::Quota(pools.map(|pool| pool.quota).collect()),
+            config::Strategy::Failover => Mode::Failover,
+        },
+        return_after: upstream.return_after,
+        idle_after: upstream.idle_after,
+    }
+}
+
+/// Tells each session its part of the rate.
+fn publish_rates(state: &State) {
+    for (index, pool) in state.pools.iter().enumerate() {
+        let part = f64::from(state.strategy.prospect(index)) / f64::from(WHOLE);
+        let hps = state.hps * part;
+        let rate = &pool.fixed.hashrate;
+        rate.send_if_modified(|old| std::mem::replace(old, hps) != hps);
+    }
+}
+
+fn notice(pool: &str, severity: Severity, code: &str, text: &str) -> Notice {
+    Notice {
+        severity,
+        code: code.to_owned(),
+        text: format!("{pool}: {text}"),
+        ..Notice::default()
+    }
+}
+
 impl Pool {
-    fn new(pool: &config::Pool) -> Self {
+    fn new(id: Id, pool: &config::Pool, quotas: bool) -> Self {
+        let stats = Stats {
+            state: "unused",
+            ..Stats::default()
+        };
         Self {
+            id,
+            fixed: Arc::new(Fixed {
+                name: pool.url.to_string(),
+                account: pool.account(),
+                protocol: pool.url.scheme().protocol(),
+                stats: watch::channel(stats).0,
+                hashrate: watch::channel(0.0).0,
+            }),
+            quota: quotas.then_some(pool.quota),
             job: None,
             floor: None,
             route: None,
@@ -455,7 +593,7 @@ impl Fixed {
 /// Tells the desk what happens to one pool.
 struct Teller {
     desk: Arc<Desk>,
-    pool: usize,
+    pool: Id,
     /// Shares in a row that were rejected.
     rejects: u32,
 }

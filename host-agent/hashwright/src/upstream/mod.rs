@@ -10,7 +10,7 @@ mod client;
 mod desk;
 mod status;
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use station::{Notice, Severity};
 use stratum::Sequence;
 use stratum::strategy::Role;
 use stratum::transport::Connector;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use self::client::Client;
-use self::desk::Desk;
+use self::desk::{Desk, Id};
 pub use self::status::Pools;
 use crate::board::{Report, Routes};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::events::EventLog;
 use crate::format;
 use crate::stop::Stop;
@@ -73,11 +73,66 @@ pub struct Rate {
     pub scale_bits: u8,
 }
 
+/// Another list of pools.
+#[derive(Debug)]
+struct Order {
+    upstream: config::Upstream,
+    pools: Vec<(Option<usize>, config::Pool)>,
+    reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// Orders of other lists that may wait; there is one who gives them.
+const ORDERS: usize = 4;
+
+/// Changes the list of pools while they run. Clones change the same.
+#[derive(Clone, Debug)]
+pub struct PoolControl(mpsc::Sender<Order>);
+
+impl PoolControl {
+    /// Takes another list of pools: each as it is to be, and its place in the list so far if nothing but
+    /// its quota is different. Its session then goes on. Those that are not in the list any more give work
+    /// until another does, and end when their last shares are answered.
+    ///
+    /// # Errors
+    ///
+    /// When a pool cannot be used, or the agent is stopping; then nothing has changed.
+    pub async fn rearrange(
+        &self,
+        upstream: config::Upstream,
+        pools: Vec<(Option<usize>, config::Pool)>,
+    ) -> Result<(), String> {
+        let gone = || "the agent is stopping".to_owned();
+        let (reply, answer) = oneshot::channel();
+        let order = Order {
+            upstream,
+            pools,
+            reply,
+        };
+        self.0.send(order).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// A pool with what runs its session.
+#[derive(Debug)]
+struct Slot<C> {
+    /// The session while it does not run.
+    client: Option<Client>,
+    connector: stratum::transport::PoolConnector<C>,
+}
+
 /// All pools before their task runs.
 #[derive(Debug)]
 pub struct Upstream<C> {
-    clients: Vec<Option<Client>>,
-    connectors: Vec<stratum::transport::PoolConnector<C>>,
+    slots: HashMap<Id, Slot<C>>,
+    /// Makes plain connections.
+    plain: C,
+    /// What sessions are made of besides their pools.
+    config: Config,
+    sequence: Sequence,
+    /// Of the next session.
+    seed: u64,
+    orders: (mpsc::Sender<Order>, mpsc::Receiver<Order>),
     desk: Arc<Desk>,
     links: Links,
     clock: Clock,
@@ -97,21 +152,30 @@ impl<C: Connector + Clone + 'static> Upstream<C> {
         links: Links,
         clock: Clock,
     ) -> anyhow::Result<Self> {
-        let sequence = Sequence::new();
-        let real = rate(&links.boards);
-        let (mut clients, mut connectors) = (Vec::new(), Vec::new());
-        for (pool, seed) in config.pools.iter().zip(seed..) {
-            clients.push(Some(client::new(pool, config, real, seed, &sequence)?));
-            connectors.push(client::connector(pool, connector.clone())?);
-        }
-        let desk = Desk::new(config, &links, real, clock)?;
-        Ok(Self {
-            clients,
-            connectors,
+        let desk = Desk::new(config, &links, rate(&links.boards), clock)?;
+        let ids: Vec<_> = desk.roles().into_iter().map(|(id, ..)| id).collect();
+        let mut upstream = Self {
+            slots: HashMap::new(),
+            plain: connector.clone(),
+            config: config.clone(),
+            sequence: Sequence::new(),
+            seed,
+            orders: mpsc::channel(ORDERS),
             desk: Arc::new(desk),
             links,
             clock,
-        })
+        };
+        for (id, pool) in ids.into_iter().zip(&config.pools) {
+            let slot = upstream.slot(pool)?;
+            upstream.slots.insert(id, slot);
+        }
+        Ok(upstream)
+    }
+
+    /// The way to change the list of pools.
+    #[must_use]
+    pub fn control(&self) -> PoolControl {
+        PoolControl(self.orders.0.clone())
     }
 
     /// How the pools are doing, for whoever wants to know.
@@ -124,7 +188,7 @@ impl<C: Connector + Clone + 'static> Upstream<C> {
     pub async fn run(mut self) {
         let mut running = Running {
             tasks: JoinSet::new(),
-            leave: self.clients.iter().map(|_| None).collect(),
+            leave: HashMap::new(),
         };
         let mut told = Told::default();
         let mut look = tokio::time::interval(LOOK);
@@ -137,6 +201,7 @@ impl<C: Connector + Clone + 'static> Upstream<C> {
                 biased;
                 () = self.links.stop.stopped() => break,
                 () = self.desk.changed() => {}
+                Some(order) = self.orders.1.recv() => self.rearrange(order),
                 Some(end) = running.tasks.join_next() => self.ended(&mut running, end),
                 () = self.clock.sleep_until(due) => self.desk.handle_timeout(),
                 _ = look.tick() => {
@@ -145,6 +210,9 @@ impl<C: Connector + Clone + 'static> Upstream<C> {
                 }
             }
         }
+        // Whoever still wants another list is told that it is too late.
+        self.orders.1.close();
+        while self.orders.1.try_recv().is_ok() {}
         self.desk.rest();
         last_answers(&self.desk).await;
         running.leave.clear();
@@ -154,37 +222,85 @@ impl<C: Connector + Clone + 'static> Upstream<C> {
         self.desk.close();
     }
 
-    /// Starts the sessions that are to run, and lets the others end.
+    /// The session of a pool and the way to it.
+    fn slot(&mut self, pool: &config::Pool) -> anyhow::Result<Slot<C>> {
+        let seed = self.seed;
+        self.seed = seed.wrapping_add(1);
+        let rate = rate(&self.links.boards);
+        Ok(Slot {
+            client: Some(client::new(pool, &self.config, rate, seed, &self.sequence)?),
+            connector: client::connector(pool, self.plain.clone())?,
+        })
+    }
+
+    /// Takes another list, if all of it can be used.
+    fn rearrange(&mut self, order: Order) {
+        let mut fresh = Vec::new();
+        for (index, (_, pool)) in order
+            .pools
+            .iter()
+            .enumerate()
+            .filter(|(_, (kept, _))| kept.is_none())
+        {
+            match self.slot(pool) {
+                Ok(slot) => fresh.push((index, slot)),
+                Err(error) => {
+                    // Whoever asked may have gone.
+                    let _ = order.reply.send(Err(format!("{error:#}")));
+                    return;
+                }
+            }
+        }
+        let outcome = match self.desk.rearrange(&order.upstream, &order.pools) {
+            Ok(ids) => {
+                let fresh = fresh
+                    .into_iter()
+                    .filter_map(|(index, slot)| Some((*ids.get(index)?, slot)));
+                self.slots.extend(fresh);
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let _ = order.reply.send(outcome);
+    }
+
+    /// Starts the sessions that are to run, and lets the others end. Pools that were taken out of the list
+    /// are forgotten once theirs have.
     fn follow(&mut self, running: &mut Running) {
-        for (index, role) in self.desk.roles().into_iter().enumerate() {
+        for (id, role, retired) in self.desk.roles() {
+            let Some(slot) = self.slots.get_mut(&id) else {
+                continue;
+            };
             if !role.runs() {
                 // Dropping it ends the session.
-                running.leave[index] = None;
-            } else if let Some(client) = self.clients[index].take() {
+                running.leave.remove(&id);
+                if retired && slot.client.is_some() {
+                    self.slots.remove(&id);
+                    self.desk.forget(id);
+                }
+            } else if slot.client.is_some()
+                && let Some(channels) = self.desk.channels(id)
+                && let Some(client) = slot.client.take()
+            {
                 let (leave, left) = oneshot::channel();
-                running.leave[index] = Some(leave);
-                let channels = self.desk.channels(index);
-                let connector = self.connectors[index].clone();
+                running.leave.insert(id, leave);
+                let connector = slot.connector.clone();
                 let epoch = self.clock.epoch();
                 running.tasks.spawn(async move {
                     let left = async move { drop(left.await) };
-                    (index, client.run(connector, channels, epoch, left).await)
+                    (id, client.run(connector, channels, epoch, left).await)
                 });
             }
         }
     }
 
-    fn ended(
-        &mut self,
-        running: &mut Running,
-        end: Result<(usize, Client), tokio::task::JoinError>,
-    ) {
+    fn ended(&mut self, running: &mut Running, end: Result<(Id, Client), tokio::task::JoinError>) {
         match end {
-            Ok((index, client)) => {
-                self.desk.gone(index);
-                self.clients[index] = Some(client);
-                if let Some(leave) = running.leave.get_mut(index) {
-                    *leave = None;
+            Ok((id, client)) => {
+                self.desk.gone(id);
+                running.leave.remove(&id);
+                if let Some(slot) = self.slots.get_mut(&id) {
+                    slot.client = Some(client);
                 }
             }
             Err(error) => {
@@ -210,8 +326,8 @@ async fn last_answers(desk: &Desk) {
 
 /// Sessions that run, with the switches that end them.
 struct Running {
-    tasks: JoinSet<(usize, Client)>,
-    leave: Vec<Option<oneshot::Sender<()>>>,
+    tasks: JoinSet<(Id, Client)>,
+    leave: HashMap<Id, oneshot::Sender<()>>,
 }
 
 /// The rate of all boards in real hashes per second: as far as they are up, else as configured.
@@ -238,7 +354,7 @@ fn rate(boards: &[Rate]) -> f64 {
 /// What was told of who gets the work.
 #[derive(Default)]
 struct Told {
-    at_work: BTreeSet<usize>,
+    at_work: Vec<Id>,
     once: bool,
     idle: bool,
     /// Since when nobody has given work, if that was not told yet.
@@ -249,19 +365,17 @@ impl Told {
     /// Notes changes of who gets the work.
     fn tell(&mut self, desk: &Desk, events: &EventLog, now: Duration) {
         let roles = desk.roles();
-        let active = |(_, role): &(usize, &Role)| role.weight() > 0;
-        let at_work: BTreeSet<_> = roles
-            .iter()
-            .enumerate()
-            .filter(active)
-            .map(|(index, _)| index)
-            .collect();
+        let active = |(_, role, _): &&(Id, Role, bool)| role.weight() > 0;
+        let at_work: Vec<_> = roles.iter().filter(active).map(|(id, ..)| *id).collect();
+        // Another order of the same is no change.
+        self.at_work
+            .sort_by_key(|id| at_work.iter().position(|known| known == id));
         let idle = desk.is_idle();
         let since = self.dark_since.take().unwrap_or(now);
         if at_work.is_empty() && !idle && now.saturating_sub(since) < MOMENT {
             self.dark_since = Some(since);
         } else if at_work != self.at_work {
-            events.note(&[], self.change(&at_work, desk));
+            events.note(&[], self.change(&at_work, &roles, desk));
             self.once = true;
             self.at_work = at_work;
         }
@@ -271,19 +385,28 @@ impl Told {
         }
     }
 
-    fn change(&self, now: &BTreeSet<usize>, desk: &Desk) -> Notice {
-        let names = |pools: &BTreeSet<usize>| {
+    fn change(&self, now: &[Id], roles: &[(Id, Role, bool)], desk: &Desk) -> Notice {
+        let names = |pools: &[Id]| {
             let names: Vec<_> = pools.iter().map(|pool| desk.name(*pool)).collect();
             names.join(", ")
         };
-        let lost: Vec<_> = self.at_work.difference(now).copied().collect();
+        // Whoever was taken out of the list has not failed.
+        let place = |id: Id| {
+            roles
+                .iter()
+                .position(|(known, _, retired)| *known == id && !retired)
+        };
+        let lost = self.at_work.iter().filter(|id| !now.contains(*id));
+        let lost: Vec<_> = lost.filter_map(|id| Some((place(*id)?, *id))).collect();
         let why: Vec<_> = lost
             .iter()
-            .filter_map(|pool| Some((*pool, desk.problem(*pool)?)))
+            .filter_map(|(_, pool)| Some((*pool, desk.problem(*pool)?)))
             .map(|(pool, problem)| format!("; {}: {problem}", desk.name(pool)))
             .collect();
         let why = why.concat();
-        let worse = !lost.is_empty() && now.iter().next() != now.iter().next().min(lost.first());
+        let first = now.iter().filter_map(|id| place(*id)).min();
+        let best_lost = lost.iter().map(|(place, _)| *place).min();
+        let worse = best_lost.is_some_and(|lost| first.is_none_or(|first| lost < first));
         let (severity, code, text) = if now.is_empty() {
             (
                 Severity::Warning,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stratum::Stats;
 use stratum::strategy::{Role, WHOLE};
 
-use super::desk::{Desk, Fixed, Standing};
+use super::desk::{Desk, Standing};
 use crate::state::{PoolStatus, RejectReason};
 
 /// A look at all pools. Clones look at the same.
@@ -17,14 +17,14 @@ impl Pools {
         Self(desk)
     }
 
-    /// How each pool is doing, in config order.
+    /// How each pool is doing, in the order of the list.
     #[must_use]
     pub fn statuses(&self) -> Vec<PoolStatus> {
-        let pools = self.0.pools().iter().enumerate();
+        let pools = self.0.standings().into_iter().enumerate();
         pools
-            .map(|(index, fixed)| {
-                let stats = fixed.stats.borrow().clone();
-                status(index, fixed, &stats, self.0.standing(index))
+            .map(|(index, standing)| {
+                let stats = standing.fixed.stats.borrow().clone();
+                status(index, &stats, standing)
             })
             .collect()
     }
@@ -41,7 +41,8 @@ impl Pools {
     }
 }
 
-fn status(index: usize, fixed: &Fixed, stats: &Stats, standing: Standing) -> PoolStatus {
+fn status(index: usize, stats: &Stats, standing: Standing) -> PoolStatus {
+    let fixed = &standing.fixed;
     let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
     let percent = 100.0 / f64::from(WHOLE);
     PoolStatus {
@@ -52,7 +53,7 @@ fn status(index: usize, fixed: &Fixed, stats: &Stats, standing: Standing) -> Poo
         active: standing.role.weight() > 0,
         role: word(standing.role).to_owned(),
         work_percent: f64::from(standing.role.weight()) * percent,
-        quota_percent: fixed.quota.map(f64::from),
+        quota_percent: standing.quota.map(f64::from),
         state: match &standing.refused {
             Some(_) if stats.state == "mining" => "refused".to_owned(),
             _ => stats.state.to_owned(),

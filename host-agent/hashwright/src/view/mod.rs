@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::state::Snapshot;
 
+pub mod chipmap;
 mod events;
 mod lines;
 mod screen;

@@ -412,9 +412,7 @@ pub fn config(boards: Vec<config::Board>) -> Config {
         pools: vec![upstream(FIRST)],
         boards,
         cooling: config::Cooling::default(),
-        api: config::Api {
-            listen: ([127, 0, 0, 1], 0).into(),
-        },
+        api: config::Api::new(([127, 0, 0, 1], 0).into()),
     }
 }
 

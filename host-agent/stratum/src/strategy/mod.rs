@@ -189,7 +189,7 @@ impl Strategy {
     }
 
     /// Takes another list of pools, and other settings. `kept` has, for each pool of the new list, its
-    /// number in the old one if it was there: such a pool goes on as it was. One that is put in front of
+    /// number in the old one if it was there (also as one taken out): such a pool goes on as it was. One that is put in front of
     /// the pool at work takes over as soon as it has work, without proving itself first: a person wants
     /// it.
     ///
@@ -216,7 +216,9 @@ impl Strategy {
         for old in kept {
             let known = old.and_then(|old| left.get_mut(old)?.take());
             order.push(old.filter(|_| known.is_some()));
-            self.pools.push(known.unwrap_or_else(|| Pool::new(now)));
+            let mut pool = known.unwrap_or_else(|| Pool::new(now));
+            pool.list();
+            self.pools.push(pool);
         }
         let listed = self.pools.len();
         for (old, pool) in left.into_iter().enumerate() {

@@ -92,6 +92,11 @@ impl Pool {
         self.asked_for = true;
     }
 
+    /// It is in the list, again perhaps.
+    pub(super) fn list(&mut self) {
+        self.retired = None;
+    }
+
     /// It has been taken out of the list.
     pub(super) fn retire(&mut self, now: Duration) {
         self.retired.get_or_insert(now);

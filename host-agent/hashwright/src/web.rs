@@ -1,0 +1,151 @@
+//! The dashboard's files, which are part of the program: what stands at `/` and below `/ui/`. They are
+//! compressed once, when they are first asked for, and carry a tag of their content, so that a browser that has them
+//! is told so in a few bytes and one that has those of an older agent never mixes them with new ones.
+
+use std::sync::{LazyLock, OnceLock};
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use hyper::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    IF_NONE_MATCH, VARY,
+};
+use hyper::{Response, StatusCode};
+use sha2::{Digest, Sha256};
+
+/// What a browser may do with the page: everything comes from here, nothing is inline, nobody frames it.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A file of the dashboard.
+#[derive(Clone, Debug)]
+pub struct Asset {
+    /// For `Content-Type`.
+    pub content_type: &'static str,
+    /// For `ETag`: a weak tag, because it is the same for both forms.
+    pub etag: HeaderValue,
+    /// The content, compressed with gzip.
+    pub gzip: Bytes,
+    /// The content as it is.
+    pub plain: &'static [u8],
+}
+
+/// The file at this path of the URL, if the dashboard has one there.
+#[must_use]
+pub fn asset(path: &str) -> Option<Asset> {
+    let at = FILES.iter().position(|file| file.0 == path)?;
+    let (path, plain) = FILES[at];
+    Some(PACKED[at].get_or_init(|| pack(path, plain)).clone())
+}
+
+/// The answer to a GET of this path, if the dashboard has something there. For HEAD, leave the body out.
+#[must_use]
+pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Bytes>> {
+    let asset = asset(path)?;
+    let mut response = Response::new(Bytes::new());
+    let out = response.headers_mut();
+    // Kept, but asked for each time: a new agent's page shows at once.
+    out.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    out.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    out.insert(ETAG, asset.etag.clone());
+    if has(headers, IF_NONE_MATCH, |tag| {
+        tag == "*" || asset.etag.to_str().is_ok_and(|etag| is_same_tag(tag, etag))
+    }) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return Some(response);
+    }
+    out.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+    let takes_gzip = has(headers, ACCEPT_ENCODING, |offer| {
+        let (coding, weight) = offer.split_once(';').unwrap_or((offer, ""));
+        let refused = weight
+            .trim()
+            .strip_prefix("q=")
+            .is_some_and(|q| q.trim().parse().is_ok_and(|q: f32| q == 0.0));
+        matches!(coding.trim(), "gzip" | "*") && !refused
+    });
+    *response.body_mut() = if takes_gzip {
+        out.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        asset.gzip
+    } else {
+        Bytes::from_static(asset.plain)
+    };
+    Some(response)
+}
+
+/// The files as they were compiled in, by their path in the URL: the page, and the named ones below `/ui/`.
+macro_rules! files {
+    ($($name:literal)*) => {
+        static FILES: &[(&str, &[u8])] = &[
+            ("/", include_bytes!("../dashboard/index.html")),
+            $((concat!("/ui/", $name), include_bytes!(concat!("../dashboard/ui/", $name))),)*
+        ];
+    };
+}
+
+files! {
+    "vendor/LICENCES.txt"
+    "vendor/hooks.js"
+    "vendor/htm.js"
+    "vendor/preact.js"
+    "vendor/uplot.css"
+    "vendor/uplot.js"
+}
+
+/// The same, each packed when it is first asked for.
+static PACKED: LazyLock<Vec<OnceLock<Asset>>> =
+    LazyLock::new(|| FILES.iter().map(|_| OnceLock::new()).collect());
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("html", |(_, kind)| kind) {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "webmanifest" => "application/manifest+json",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+fn pack(path: &str, plain: &'static [u8]) -> Asset {
+    let digest = Sha256::digest(plain);
+    let tag: String = digest[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Asset {
+        content_type: content_type(path),
+        // Letters, digits and quotes are always a header value.
+        etag: HeaderValue::try_from(format!("W/\"{tag}\""))
+            .unwrap_or(HeaderValue::from_static("*")),
+        gzip: gzip(plain).into(),
+        plain,
+    }
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(plain);
+    encoder.finish().unwrap_or_default()
+}
+
+/// Whether one of the comma-separated items of a header is as wanted.
+fn has(
+    headers: &HeaderMap,
+    name: hyper::header::HeaderName,
+    wanted: impl Fn(&str) -> bool,
+) -> bool {
+    let lines = headers.get_all(name);
+    lines
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .any(|item| wanted(item.trim()))
+}
+
+/// The weak comparison of RFC 9110.
+fn is_same_tag(one: &str, other: &str) -> bool {
+    one.trim_start_matches("W/") == other.trim_start_matches("W/")
+}
