@@ -67,6 +67,8 @@ pub struct Layout {
     pub rated_w: Option<f64>,
     /// Extra zero bits of the ticket while mining.
     pub ticket_bits: u8,
+    /// Fewer extra zero bits are never asked for; above 0 for simulated chips only, which need some to tell right from wrong.
+    pub least_ticket_bits: u8,
     /// Baud rate of a chain.
     pub baud: u32,
 }
@@ -136,6 +138,7 @@ impl Layout {
             auxiliary_w: if mains { 25.0 * boards } else { 2.0 },
             rated_w: mains.then_some(1200.0 * boards),
             ticket_bits: ilog2(chain.ticket_difficulty),
+            least_ticket_bits: 0,
             baud: chain.baud,
             serials,
         }
@@ -176,7 +179,7 @@ impl Layout {
         let line = f64::from(self.baud) / 10.0 / REPLY_BYTES * LINE_SHARE;
         let most = line.min(HOST_NONCES);
         let hps = self.chips() as f64 * self.hashes_per_clock * self.clock_mhz.2 * 1e6;
-        (0..self.ticket_bits)
+        (self.least_ticket_bits..self.ticket_bits)
             .find(|&bits| hps / nonce_hashes(bits) <= most)
             .unwrap_or(self.ticket_bits)
     }

@@ -326,6 +326,12 @@ impl Session {
         }
     }
 
+    /// Zero bits that chips want of a hash beyond the 32 that they always want.
+    #[must_use]
+    pub fn ticket_bits(&self) -> u8 {
+        self.ticket_bits
+    }
+
     /// Where the chain stands.
     #[must_use]
     pub fn phase(&self) -> Phase {
@@ -350,6 +356,7 @@ impl Session {
             expected_chips: self.settings.chain.chips,
             clock: self.clock,
             goal: self.goal,
+            fastest: self.fastest(),
             ticket_bits: self.ticket_bits,
             rates: Window::ALL.map(|window| self.rate.estimate(window, now)),
             // Not `sum`, whose zero is negative.

@@ -19,6 +19,8 @@ pub struct Status {
     pub clock: Megahertz,
     /// Clock aimed at; the mean where chips have clocks of their own.
     pub goal: Megahertz,
+    /// The highest clock of a chip now.
+    pub fastest: Megahertz,
     /// Zero bits that chips want of a hash beyond the 32 that they always want.
     pub ticket_bits: u8,
     /// Hashrate over 5 s, 1 min, 10 min and 1 h; of silicon, for simulated chips too.

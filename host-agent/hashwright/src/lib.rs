@@ -19,6 +19,7 @@ pub mod settings;
 pub mod simulate;
 pub mod state;
 pub mod stop;
+pub mod tune;
 pub mod upstream;
 pub mod view;
 pub mod web;

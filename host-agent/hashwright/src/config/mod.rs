@@ -13,6 +13,7 @@ mod reader;
 pub mod reference;
 mod simulated;
 mod tables;
+pub mod tuner;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ pub use load::{ConfigError, Environment, System};
 pub use pools::{Channel, Pool, Strategy, Terms, Upstream};
 pub use reader::Problem;
 pub use simulated::{PlannedFault, Quality, Sim};
+pub use tuner::Tuner;
 
 /// Where the config is unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/hashwright/hashwright.toml";
@@ -47,6 +49,8 @@ pub struct Config {
     pub boards: Vec<Board>,
     /// How boards are cooled that the agent controls.
     pub cooling: Cooling,
+    /// What clocks and voltage are tuned for.
+    pub tuner: Tuner,
     /// The JSON-RPC server.
     pub api: Api,
 }

@@ -12,7 +12,7 @@ use toml::de::DeTable;
 use super::load::{Environment, MAX_FILE_BYTES};
 use super::pools::{self, MAX_POOLS};
 use super::reader::{Reader, Section};
-use super::{Agent, Board, Config, Control, api, cooling, simulated};
+use super::{Agent, Board, Config, Control, api, cooling, simulated, tuner};
 use crate::port::Uart;
 
 /// Longest file that holds a secret, bytes.
@@ -76,6 +76,7 @@ impl<'r> Tables<'r> {
             pools: pools?,
             boards: read.into_iter().collect::<Option<_>>()?,
             cooling,
+            tuner: tuner::read(&root.table_or_empty("tuner")),
             api,
         })
     }

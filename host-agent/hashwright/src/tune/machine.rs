@@ -36,12 +36,16 @@ impl Clocks {
     }
 }
 
+/// Zero bits of real hashes at which one wrong nonce in 64 of a simulated chip passes for a right one.
+const REAL_BITS: u8 = 6;
+
 /// What the tuner knows of a station's boards, from their profile. Boards that hang on one station
 /// share its set point, whatever feeds them.
 #[must_use]
-pub fn layout(profile: &Profile, serials: Vec<Option<String>>) -> Layout {
+pub fn layout(profile: &Profile, serials: Vec<Option<String>>, scale_bits: u8) -> Layout {
     let many = serials.len() > 1;
     let mut layout = Layout::from_profile(profile, serials);
+    layout.least_ticket_bits = (scale_bits + REAL_BITS).saturating_sub(32);
     if many {
         layout.scope = Scope::Machine;
     }

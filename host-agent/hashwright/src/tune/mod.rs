@@ -43,6 +43,8 @@ pub struct Links {
     pub profile: Arc<Profile>,
     /// Their serial numbers as configured; else those that they tell count.
     pub serials: Vec<Option<String>>,
+    /// k of boards that are simulated at 2^-k; 0 for silicon.
+    pub scale_bits: u8,
     /// What they publish.
     pub reports: Vec<watch::Receiver<Report>>,
     /// What their station says.
@@ -64,6 +66,30 @@ pub struct Wish {
     pub aim: Aim,
     /// Bounds within those of the profile.
     pub caps: Caps,
+}
+
+impl Wish {
+    /// As configured, for the whole miner.
+    #[must_use]
+    pub fn of(config: &crate::config::Tuner) -> Self {
+        Self {
+            aim: config.aim,
+            caps: config.caps,
+        }
+    }
+
+    /// What a station with this part of the miner gets of it.
+    #[must_use]
+    pub fn part(self, share: f64) -> Self {
+        let aim = match self.aim {
+            Aim::Watts(watts) => Aim::Watts(watts * share),
+            Aim::Hashrate(ths) => Aim::Hashrate(ths * share),
+            aim => aim,
+        };
+        let watts = self.caps.watts.map(|watts| watts * share);
+        let caps = Caps { watts, ..self.caps };
+        Self { aim, caps }
+    }
 }
 
 /// What a tuner shows.
@@ -139,7 +165,7 @@ impl Handle {
 pub struct Task {
     links: Links,
     wish: Wish,
-    models: Models,
+    models: Option<Models>,
     point: SetPoint,
     seed: u64,
     clock: Clock,
@@ -147,12 +173,13 @@ pub struct Task {
     asks: mpsc::Receiver<Ask>,
 }
 
-/// Prepares the tuner of a station. `point` is its set point without one.
+/// Prepares the tuner of a station. `point` is its set point without one; without a state directory
+/// nothing is kept.
 #[must_use]
 pub fn prepare(
     links: Links,
     wish: Wish,
-    state_dir: &Path,
+    state_dir: Option<&Path>,
     point: SetPoint,
     seed: u64,
     clock: Clock,
@@ -170,7 +197,7 @@ pub fn prepare(
         view: shown,
         asks: ask,
     };
-    let models = Models::new(state_dir);
+    let models = state_dir.map(Models::new);
     let task = Task {
         links,
         wish,
@@ -257,7 +284,7 @@ impl Task {
             })
             .collect();
         let models = given.unwrap_or_else(|| self.stored(&serials));
-        let layout = machine::layout(&self.links.profile, serials);
+        let layout = machine::layout(&self.links.profile, serials, self.links.scale_bits);
         let tuner = Tuner::new(
             layout.clone(),
             self.wish.aim,
@@ -270,7 +297,6 @@ impl Task {
                 orders: Orders::new(layout.boards(), layout.chips(), self.point),
                 layout,
                 tuner,
-                asked: None,
                 kept: self.clock.now(),
                 complete: false,
             }),
@@ -285,8 +311,11 @@ impl Task {
 
     fn stored(&self, serials: &[Option<String>]) -> Vec<BoardModel> {
         let mut models = Vec::new();
+        let Some(kept) = &self.models else {
+            return models;
+        };
         for serial in serials.iter().flatten() {
-            match self.models.load(serial) {
+            match kept.load(serial) {
                 Ok(model) => models.extend(model),
                 Err(why) => self.links.events.note(
                     &self.links.boards,
@@ -330,7 +359,7 @@ impl Task {
         while let Some(command) = running.tuner.poll_command() {
             running.orders.take(command);
         }
-        let trouble = self.pass_on(&mut running).await;
+        let trouble = self.pass_on(&running, &status).await;
         let mut steps = Vec::new();
         while let Some(step) = running.tuner.poll_step() {
             tracing::info!(
@@ -363,7 +392,7 @@ impl Task {
     }
 
     /// Asks station and boards for what is ordered; what is in the way, if anything.
-    async fn pass_on(&self, running: &mut Running) -> Option<String> {
+    async fn pass_on(&self, running: &Running, station: &station::Status) -> Option<String> {
         let point = running.orders.set_point();
         for (board, way) in self.links.clocks.iter().enumerate() {
             let clocks = Some(running.orders.clocks(board));
@@ -373,14 +402,11 @@ impl Task {
                 news
             });
         }
-        if running.asked == Some(point) {
+        if station.set_points.wanted == Some(point) {
             return None;
         }
         match request(&self.links.requests, Command::SetPoint(point)).await {
-            Ok(()) => {
-                running.asked = Some(point);
-                None
-            }
+            Ok(()) => None,
             Err(why) => Some(format!(
                 "the station does not take {} MHz at {} mV: {why}",
                 point.mhz, point.mv
@@ -452,8 +478,11 @@ impl Task {
     }
 
     fn keep(&self, tuner: &Tuner) {
+        let Some(kept) = &self.models else {
+            return;
+        };
         for model in tuner.models() {
-            if let Err(error) = self.models.save(&model) {
+            if let Err(error) = kept.save(&model) {
                 let text = format!(
                     "what was learned of board {} cannot be kept ({error}); it is learned anew after \
                      a restart",
@@ -472,8 +501,6 @@ struct Running {
     layout: Layout,
     tuner: Tuner,
     orders: Orders,
-    /// What the station took last.
-    asked: Option<SetPoint>,
     kept: Duration,
     complete: bool,
 }
