@@ -26,6 +26,7 @@ pub(crate) struct Chip {
     pub(crate) clock: Megahertz,
     pub(crate) nonces: u64,
     pub(crate) hardware_errors: u64,
+    pub(crate) duplicates: u64,
     rate: Hashrate,
 }
 
@@ -35,6 +36,7 @@ impl Chip {
             clock,
             nonces: 0,
             hardware_errors: 0,
+            duplicates: 0,
             rate: Hashrate::new(now),
         }
     }

@@ -98,7 +98,34 @@ pub enum ChangeError {
     /// The chain is starting, stopping or changing already.
     #[error("the chain is busy; try again when it is mining")]
     Busy,
+    /// Clocks for a chain of another length.
+    #[error("{found} clocks for a chain of {expected} chips")]
+    Chips {
+        /// Clocks given.
+        found: usize,
+        /// Chips that answer.
+        expected: usize,
+    },
     /// The clock cannot be made.
     #[error(transparent)]
     Pll(#[from] bm13xx::PllError),
+}
+
+/// Why a register is not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The chain is starting or stopping.
+    #[error("the chain is busy; try again when it is mining")]
+    Busy,
+    /// The chain is shorter.
+    #[error("there is no chip {chip}; the chain has {chips}, counted from 0")]
+    NoSuchChip {
+        /// The chip asked for.
+        chip: u16,
+        /// Chips that answer.
+        chips: u16,
+    },
+    /// The chips do not answer, or somebody asks faster than they can.
+    #[error("too many answers of chips are still to come; ask again later")]
+    TooMany,
 }

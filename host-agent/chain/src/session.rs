@@ -1,5 +1,6 @@
 //! The chain session itself: phases, the order of writes, and where replies go.
 
+mod clocks;
 mod nonces;
 mod start;
 mod work;
@@ -19,7 +20,8 @@ use crate::health::{Chip, Counters};
 use crate::line::{Line, Output};
 use crate::readback::Readback;
 use crate::status::{ChipStatus, Status};
-use crate::{ChangeError, Failure, Settings, SetupError};
+use crate::{Failure, Settings, SetupError};
+use clocks::{Moves, OldTicket};
 
 /// Hashes that one nonce at difficulty 1 stands for: chips always want 32 zero bits.
 const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
@@ -67,6 +69,15 @@ pub enum Event {
     Phase(Phase),
     /// A nonce met the job's target. Hand it to the upstream at once.
     Share(Share),
+    /// A chip answered a question for one of its registers.
+    Register {
+        /// Which chip, from the host; none if its address is nobody's.
+        chip: Option<u16>,
+        /// Address of the register.
+        register: u8,
+        /// Its value.
+        value: u32,
+    },
     /// Something is not as it should be, but the chain goes on.
     Warning(String),
     /// The session is over; a new one may try again.
@@ -81,6 +92,8 @@ enum Purpose {
     Ramp,
     Offsets,
     Change,
+    /// One chip on its way to a clock of its own.
+    Chip(usize),
     Stop,
 }
 
@@ -103,7 +116,9 @@ pub struct Session {
     source: WorkSource,
     slots: JobSlots,
     ticket: Target,
+    ticket_bits: u8,
     ticket_hashes: f64,
+    old_ticket: Option<OldTicket>,
     chip_mask: Option<u32>,
     /// New work must go out as soon as the line is ready.
     work_wanted: bool,
@@ -116,6 +131,9 @@ pub struct Session {
     paused: bool,
     clock: Megahertz,
     goal: Megahertz,
+    moves: Option<Moves>,
+    /// Answers to register reads that are still to come.
+    questions: usize,
     chips: Vec<Chip>,
     counters: Counters,
     rate: Hashrate,
@@ -164,7 +182,9 @@ impl Session {
             ticket: Target::from_zero_bits(
                 (32 + ticket_bits).saturating_sub(u32::from(settings.scale_bits)),
             ),
+            ticket_bits: config.ticket.extra_zero_bits(),
             ticket_hashes: HASHES_PER_DIFFICULTY * 2f64.powi(ticket_bits as i32),
+            old_ticket: None,
             chip_mask: None,
             work_wanted: false,
             work_due: None,
@@ -173,6 +193,8 @@ impl Session {
             paused: false,
             clock: config.start,
             goal: config.target,
+            moves: None,
+            questions: 0,
             chips: Vec::new(),
             counters: Counters::default(),
             rate: Hashrate::new(now),
@@ -304,21 +326,10 @@ impl Session {
         }
     }
 
-    /// Changes the clock of all chips, within what the chain can do, while it goes on working.
-    /// Limits of the board are the caller's to keep.
-    ///
-    /// # Errors
-    ///
-    /// When the PLL cannot make that clock, or the chain is not running.
-    pub fn set_frequency(&mut self, now: Duration, goal: Megahertz) -> Result<(), ChangeError> {
-        if !matches!(self.phase, Phase::Idle | Phase::Mining) || self.running.is_some() {
-            return Err(ChangeError::Busy);
-        }
-        self.model().pll(goal)?;
-        self.goal = goal;
-        self.begin(now, Purpose::Change);
-        self.drive(now);
-        Ok(())
+    /// Zero bits that chips want of a hash beyond the 32 that they always want.
+    #[must_use]
+    pub fn ticket_bits(&self) -> u8 {
+        self.ticket_bits
     }
 
     /// Where the chain stands.
@@ -345,6 +356,8 @@ impl Session {
             expected_chips: self.settings.chain.chips,
             clock: self.clock,
             goal: self.goal,
+            fastest: self.fastest(),
+            ticket_bits: self.ticket_bits,
             rates: Window::ALL.map(|window| self.rate.estimate(window, now)),
             // Not `sum`, whose zero is negative.
             expected_hps: self
@@ -365,6 +378,7 @@ impl Session {
                     clock: chip.clock,
                     nonces: chip.nonces,
                     hardware_errors: chip.hardware_errors,
+                    duplicates: chip.duplicates,
                     rate: chip.rate(now),
                     expected_hps: expected(chip.clock),
                 })
@@ -401,6 +415,8 @@ impl Session {
             self.discovery.answer(now, reply);
         } else if let Some(readback) = &mut self.readback {
             readback.answer(reply);
+        } else {
+            self.answered(reply);
         }
     }
 

@@ -15,10 +15,14 @@ pub struct Status {
     pub found: u16,
     /// Chips that the profile expects.
     pub expected_chips: u16,
-    /// Clock now.
+    /// Clock now; the mean where chips have clocks of their own.
     pub clock: Megahertz,
-    /// Clock aimed at.
+    /// Clock aimed at; the mean where chips have clocks of their own.
     pub goal: Megahertz,
+    /// The highest clock of a chip now.
+    pub fastest: Megahertz,
+    /// Zero bits that chips want of a hash beyond the 32 that they always want.
+    pub ticket_bits: u8,
     /// Hashrate over 5 s, 1 min, 10 min and 1 h; of silicon, for simulated chips too.
     pub rates: [Estimate; 4],
     /// Hashes per second that the chips should deliver now; 0 while they have no work. Less than clock
@@ -49,6 +53,8 @@ pub struct ChipStatus {
     pub nonces: u64,
     /// Nonces that do not meet the ticket.
     pub hardware_errors: u64,
+    /// Nonces that it had reported before.
+    pub duplicates: u64,
     /// Rate over ten minutes.
     pub rate: Estimate,
     /// Hashes per second that it should deliver now.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use mining::Partition;
-use station::{Notice, Severity};
+use station::{Notice, SetPoint, Severity};
 use stratum::transport::Connector;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -28,7 +28,8 @@ use crate::settings::{self, Holds, Settings};
 use crate::shares::ShareLog;
 use crate::simulate;
 use crate::state::{BoardStatus, Snapshot};
-use crate::stop::Stopper;
+use crate::stop::{Stop, Stopper};
+use crate::tune;
 use crate::upstream::{self, Upstream};
 
 /// Wishes of people that may wait for a station.
@@ -51,6 +52,8 @@ pub struct Agent {
     pub simulated: Vec<Option<SharedBoard>>,
     /// Boards without a station go on while these are there.
     _bare: Vec<Option<Arc<StationEnd>>>,
+    /// The tuners, one for each station, in their order.
+    pub tuners: Vec<tune::Handle>,
     tasks: JoinSet<()>,
 }
 
@@ -83,6 +86,7 @@ impl Agent {
         let (holds_in, holds) = watch::channel(Holds::at_start(config));
         let mut bare = Vec::new();
         let (mut sources, mut rates) = (Vec::new(), Vec::new());
+        let clocks: Vec<_> = config.boards.iter().map(|_| watch::channel(None)).collect();
         for (index, configured) in config.boards.iter().enumerate() {
             let partition = Partition::new(index as u32, config.boards.len() as u32)?;
             let mut board =
@@ -111,12 +115,21 @@ impl Agent {
                 routes: routes.clone(),
                 report: report_in,
                 power: Some(power),
+                clocks: clocks[index].1.clone(),
                 events: events.clone(),
                 stop: stop.clone(),
             };
             tasks.spawn(guarded(board::run(board, links, clock), stopper.clone()));
         }
         let (stations, handles) = stations.spawn(&mut tasks, &events, &idle, stopper, clock)?;
+        let tuners = tuners(
+            config, &stations, &handles, &sources, clocks, seed, &events, &stop, clock,
+        );
+        let mut tuner_ends = Vec::new();
+        for (task, end) in tuners {
+            tasks.spawn(guarded(task.run(), stopper.clone()));
+            tuner_ends.push(end);
+        }
         for board in simulated.iter().flatten() {
             let (mut stop, stopper) = (stop.clone(), stopper.clone());
             let world = board.clone().run(clock, {
@@ -194,6 +207,7 @@ impl Agent {
             history,
             simulated,
             _bare: bare,
+            tuners: tuner_ends,
             tasks,
         })
     }
@@ -222,6 +236,69 @@ impl Agent {
         }
         Ok(())
     }
+}
+
+/// A tuner for each station. Watts and hashrates are asked of the whole miner, so each gets its part by
+/// nominal power.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "called once, with what was put together there"
+)]
+fn tuners(
+    config: &Config,
+    stations: &[StationSource],
+    handles: &[StationHandle],
+    boards: &[BoardSource],
+    mut clocks: Vec<(
+        watch::Sender<Option<tune::Clocks>>,
+        watch::Receiver<Option<tune::Clocks>>,
+    )>,
+    seed: u64,
+    events: &EventLog,
+    stop: &Stop,
+    clock: Clock,
+) -> Vec<(tune::Task, tune::Handle)> {
+    let nominal = |board: &usize| config.boards[*board].profile.limits.power_w;
+    let all: f64 = stations.iter().flat_map(|s| &s.boards).map(nominal).sum();
+    let mut tuners = Vec::new();
+    for ((station, handle), seed) in stations.iter().zip(handles).zip(seed..) {
+        let own: f64 = station.boards.iter().map(nominal).sum();
+        let first = &config.boards[station.boards[0]];
+        let links = tune::Links {
+            boards: station.boards.clone(),
+            profile: Arc::new(first.of_revision()),
+            serials: station
+                .boards
+                .iter()
+                .map(|board| config.boards[*board].serial.clone())
+                .collect(),
+            scale_bits: first.scale_bits(),
+            reports: station
+                .boards
+                .iter()
+                .map(|board| boards[*board].report.clone())
+                .collect(),
+            station: station.status.clone(),
+            requests: handle.requests.clone(),
+            clocks: station
+                .boards
+                .iter()
+                .map(|board| std::mem::replace(&mut clocks[*board], watch::channel(None)).0)
+                .collect(),
+            events: events.clone(),
+            stop: stop.clone(),
+        };
+        let wish = tune::Wish::of(&config.tuner).part(own / all.max(1.0));
+        let point = SetPoint {
+            mhz: first.target_mhz(),
+            mv: first.target_mv(),
+        };
+        let agent = &config.agent;
+        let kept = agent.state_dir_given || !first.is_simulated();
+        let state_dir = kept.then_some(agent.state_dir.as_path());
+        tuners.push(tune::prepare(links, wish, state_dir, point, seed, clock));
+    }
+    tuners
 }
 
 /// Runs a task and stops the agent if it panics.
@@ -401,6 +478,7 @@ pub fn assemble(
         index,
         uart: board.uart.clone(),
         settings,
+        least_mhz: profile.frequency.min_mhz,
         simulation,
     })
 }

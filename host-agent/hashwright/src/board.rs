@@ -19,6 +19,7 @@ use crate::control::link::{BoardEnd, Grant};
 use crate::events::EventLog;
 use crate::port::{Port, SharedBoard, SimulatedPort, Uart};
 use crate::stop::Stop;
+use crate::tune::Clocks;
 
 /// Pause before the first new attempt; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -42,6 +43,8 @@ pub struct Board {
     pub uart: Uart,
     /// The chain on it.
     pub settings: Settings,
+    /// Lowest clock of its chips, MHz.
+    pub least_mhz: f64,
     /// What is behind the UART if it is simulated.
     pub simulation: Option<Simulation>,
 }
@@ -101,6 +104,8 @@ pub struct Links {
     pub report: watch::Sender<Report>,
     /// Power, if somebody in this program controls it.
     pub power: Option<BoardEnd>,
+    /// Clocks of single chips, while a tuner gives them.
+    pub clocks: watch::Receiver<Option<Clocks>>,
     /// Where events are noted.
     pub events: EventLog,
     /// The end of the program.
@@ -259,8 +264,14 @@ async fn attempt(board: &Board, grant: Grant, links: &mut Links, clock: Clock) -
     };
     let mut settings = board.settings.clone();
     if links.power.is_some() {
-        settings.chain.target = Megahertz::new(grant.mhz);
+        // With clocks of their own chips start at the lowest and go up from there.
+        let clocks = links.clocks.borrow().clone();
+        let own = clocks.map(|clocks| clocks.granted(grant.mhz, board.least_mhz));
+        let lowest = own.into_iter().flatten().fold(grant.mhz, f64::min);
+        settings.chain.target = Megahertz::new(lowest);
     }
+    let settings_mhz = settings.chain.target.get();
+    let ticket_bits = settings.chain.ticket.extra_zero_bits();
     let session = match Session::new(settings, clock.now()) {
         Ok(session) => session,
         Err(error) => return End::Failed(format!("this chain cannot be driven: {error}")),
@@ -269,7 +280,10 @@ async fn attempt(board: &Board, grant: Grant, links: &mut Links, clock: Clock) -
         index: board.index,
         session,
         grant,
-        asked_mhz: grant.mhz,
+        asked_mhz: settings_mhz,
+        asked_clocks: None,
+        least_mhz: board.least_mhz,
+        ticket_bits,
         warnings: Vec::new(),
         failure: None,
     };
@@ -289,6 +303,12 @@ struct Shell {
     grant: Grant,
     /// The clock that the session was last asked for, MHz.
     asked_mhz: f64,
+    /// The clocks of single chips that it was last asked for.
+    asked_clocks: Option<Vec<f64>>,
+    /// No chip gets less, MHz.
+    least_mhz: f64,
+    /// Ticket without a tuner, zero bits beyond 32.
+    ticket_bits: u8,
     warnings: Vec<String>,
     failure: Option<String>,
 }
@@ -299,6 +319,7 @@ impl Shell {
         let mut report_due = clock.now();
         let mut stop_by = None;
         let mut upstream_alive = true;
+        let mut tuner_alive = true;
         let assignment = links.assignment.borrow_and_update().clone();
         self.session.handle_assignment(clock.now(), assignment);
         self.session.handle_timeout(clock.now());
@@ -357,6 +378,7 @@ impl Shell {
                     self.session.handle_bytes(clock.now(), &buffer[..count?]);
                 }
                 () = changed(&mut links.power) => {}
+                changed = links.clocks.changed(), if tuner_alive => tuner_alive = changed.is_ok(),
                 () = clock.sleep_until(wake) => self.session.handle_timeout(clock.now()),
             }
         }
@@ -379,15 +401,44 @@ impl Shell {
     fn follow_clock(&mut self, links: &Links, now: Duration) {
         let Some(power) = &links.power else { return };
         let mhz = power.grant().mhz;
-        if mhz == self.asked_mhz {
+        let clocks = links.clocks.borrow().clone();
+        if self.session.phase() == Phase::Mining {
+            let own = clocks.as_ref().and_then(|clocks| clocks.ticket_bits);
+            let bits = own.unwrap_or(self.ticket_bits);
+            if bits != self.session.ticket_bits() {
+                // Only a chain that is not running refuses, and it is asked again.
+                let _ = self.session.set_ticket(now, bits);
+            }
+        }
+        if let Some(clocks) = clocks {
+            self.follow_clocks(clocks.granted(mhz, self.least_mhz), now);
             return;
         }
+        if mhz == self.asked_mhz && self.asked_clocks.is_none() {
+            return;
+        }
+        self.asked_clocks = None;
         match self.session.set_frequency(now, Megahertz::new(mhz)) {
             Err(ChangeError::Busy) => return,
             Ok(()) => debug!(board = self.index, mhz, "clock"),
             Err(error) => warn!(board = self.index, mhz, "the clock stays: {error}"),
         }
         self.asked_mhz = mhz;
+    }
+
+    /// Asks for a clock for each chip as soon as the session can change them.
+    fn follow_clocks(&mut self, clocks: Vec<f64>, now: Duration) {
+        if self.asked_clocks.as_ref() == Some(&clocks) {
+            return;
+        }
+        let goals: Vec<_> = clocks.iter().copied().map(Megahertz::new).collect();
+        match self.session.set_chip_frequencies(now, &goals) {
+            Err(ChangeError::Busy) => return,
+            Ok(()) => debug!(board = self.index, ?clocks, "clocks"),
+            Err(error) => warn!(board = self.index, "the chips' clocks stay: {error}"),
+        }
+        self.asked_mhz = 0.0;
+        self.asked_clocks = Some(clocks);
     }
 
     fn handle_events(&mut self, links: &Links, now: Duration) {
@@ -412,6 +463,7 @@ impl Shell {
                         self.warnings.push(text);
                     }
                 }
+                Event::Register { .. } => {}
                 Event::Failed(failure) => self.failure = Some(failure.to_string()),
             }
         }
@@ -446,7 +498,7 @@ impl Shell {
         if let Some(power) = &links.power {
             power.report(ChainReport {
                 phase: chain_phase(status.phase),
-                clock_mhz: status.clock.get(),
+                clock_mhz: status.fastest.get(),
                 chips: status.found,
             });
         }

@@ -25,6 +25,7 @@ pub mod shares;
 pub mod simulate;
 pub mod state;
 pub mod stop;
+pub mod tune;
 pub mod upstream;
 pub mod view;
 pub mod web;

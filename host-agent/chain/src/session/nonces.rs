@@ -32,25 +32,31 @@ impl Session {
             (JobFormat::Header, Some(bits)) => Rolled::VersionBits(bits),
             (JobFormat::Header, None) => Rolled::None,
         };
+        let weakest = self.weakest_ticket(now);
         let outcome = self
             .slots
-            .verify(origin.slot, reply.nonce, rolled, &self.ticket);
+            .verify(origin.slot, reply.nonce, rolled, &weakest);
         if resting && !outcome.is_proof() {
             return;
         }
+        // On its way since before the ticket was raised: worth what the pool pays for it, but no measure.
+        let weak = self.old_ticket.is_some()
+            && proven(&outcome).is_some_and(|difficulty| difficulty < self.ticket.difficulty());
         let chip = origin
             .chip
             .and_then(|chip| self.chips.get_mut(usize::from(chip)));
-        if outcome.is_proof() {
+        if outcome.is_proof() && !weak {
             self.counters.valid += 1;
             self.rate.record(now, self.ticket_hashes);
             if let Some(chip) = chip {
                 chip.count(now, self.ticket_hashes);
             }
-        } else if matches!(outcome, Outcome::HardwareError(_))
-            && let Some(chip) = chip
-        {
-            chip.hardware_errors += 1;
+        } else if let Some(chip) = chip {
+            match outcome {
+                Outcome::HardwareError(_) => chip.hardware_errors += 1,
+                Outcome::Duplicate => chip.duplicates += 1,
+                _ => {}
+            }
         }
         match outcome {
             Outcome::Share(share) => {
@@ -107,5 +113,14 @@ impl Session {
             let frame = Frame::read(Destination::All, Register::ChipId);
             self.write(now, &frame);
         }
+    }
+}
+
+/// Difficulty of the hash that a good nonce gave.
+fn proven(outcome: &Outcome) -> Option<f64> {
+    match outcome {
+        Outcome::Share(share) => Some(mining::hash_difficulty(&share.hash)),
+        Outcome::BelowTarget { difficulty } => Some(*difficulty),
+        _ => None,
     }
 }

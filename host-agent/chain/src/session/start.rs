@@ -23,9 +23,12 @@ impl Session {
             Purpose::Ramp => self.plan.ramp(self.settings.chain.start, self.goal),
             Purpose::Offsets => self.plan.after_first_job(),
             Purpose::Change => self.plan.ramp(self.clock, self.goal),
-            Purpose::Stop => self.wind_down.stop(self.clock),
+            Purpose::Chip(_) => self.plan.chip_ramp(0, self.clock, self.clock),
+            // Down is harmless, so the faster ones may jump to where the slowest is.
+            Purpose::Stop => self.wind_down.stop(self.slowest()),
         };
         self.running = Some((purpose, plan));
+        self.moves = None;
         self.held = None;
         self.resume_at = now;
     }
@@ -93,6 +96,10 @@ impl Session {
                 self.begin(now, Purpose::Offsets);
             }
             Purpose::Change => self.work_wanted = self.source.is_assigned(),
+            Purpose::Chip(chip) => {
+                self.moved(chip);
+                self.move_on(now);
+            }
             Purpose::Stop => self.enter(Phase::Stopped),
         }
     }

@@ -94,7 +94,7 @@ impl Session {
             _ => mask,
         };
         let interval = self.work_interval(rolled);
-        let lasts = self.plan.version_epoch_with(self.clock, rolled);
+        let lasts = self.plan.version_epoch_with(self.fastest(), rolled);
         let frame = match model.job_format {
             JobFormat::Header => {
                 let job = HeaderJob {
@@ -142,7 +142,7 @@ impl Session {
     /// Time until the chips need new work at the present clock; zero if they use it up so fast that
     /// only a line that is never idle keeps them busy.
     pub(super) fn work_interval(&self, mask: u32) -> Duration {
-        let epoch = self.plan.version_epoch_with(self.clock, mask);
+        let epoch = self.plan.version_epoch_with(self.fastest(), mask);
         let longest = match self.source.lots() {
             0 | 1 => self.settings.max_work_interval,
             _ => self.settings.max_work_interval.min(SHARED_TURN),
@@ -181,9 +181,7 @@ impl Session {
     }
 
     pub(super) fn resume(&mut self, now: Duration) {
-        if let Some(frame) = self.plan.resume(self.clock) {
-            self.write(now, &frame);
-        }
+        self.wake(now);
         self.paused = false;
     }
 }

@@ -28,6 +28,8 @@ pub struct Bench {
     pub warnings: Vec<String>,
     pub failure: Option<Failure>,
     pub phases: Vec<Phase>,
+    /// Answers of chips: which, register, value.
+    pub registers: Vec<(Option<u16>, u8, u32)>,
     pub damage: Option<Damage>,
     settings: Settings,
 }
@@ -66,6 +68,7 @@ impl Bench {
             warnings: Vec::new(),
             failure: None,
             phases: Vec::new(),
+            registers: Vec::new(),
             damage: None,
             settings,
         }
@@ -198,6 +201,13 @@ impl Bench {
                 Event::Failed(failure) => self.failure = Some(failure),
                 Event::Phase(phase) => self.phases.push(phase),
                 Event::ChipsFound { .. } => {}
+                Event::Register {
+                    chip,
+                    register,
+                    value,
+                } => {
+                    self.registers.push((chip, register, value));
+                }
             }
         }
     }

@@ -112,6 +112,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         )],
         boards,
         cooling: config::Cooling::default(),
+        tuner: config::Tuner::default(),
         // Whoever looks at the demo may try everything.
         api: config::Api {
             local: Some(rpc::Role::Admin),

@@ -18,6 +18,7 @@ mod simulated;
 mod tables;
 #[cfg(test)]
 mod tests;
+pub mod tuner;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub use load::{ConfigError, Environment, System};
 pub use pools::{Channel, Pool, Strategy, Terms, Upstream};
 pub use reader::Problem;
 pub use simulated::{PlannedFault, Quality, Sim};
+pub use tuner::Tuner;
 
 /// Where the config is unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/hashwright/hashwright.toml";
@@ -53,6 +55,8 @@ pub struct Config {
     pub boards: Vec<Board>,
     /// How boards are cooled that the agent controls.
     pub cooling: Cooling,
+    /// What clocks and voltage are tuned for.
+    pub tuner: Tuner,
     /// The JSON-RPC server.
     pub api: Api,
     /// What is kept of the past.

@@ -35,13 +35,29 @@ pub struct Key {
 
 /// All tables, in the order in which a config has them.
 pub const SECTIONS: &[Section] = &[
-    AGENT, UPSTREAM, POOL, PASSWORD, TLS, BOARD, BOARD_SIM, COOLING, API, API_TLS, HISTORY,
-    CGMINER, AXEOS, MQTT, WEBHOOK, MDNS,
+    AGENT,
+    UPSTREAM,
+    POOL,
+    PASSWORD,
+    TLS,
+    BOARD,
+    BOARD_SIM,
+    COOLING,
+    TUNER,
+    TUNER_TARGET,
+    API,
+    API_TLS,
+    HISTORY,
+    CGMINER,
+    AXEOS,
+    MQTT,
+    WEBHOOK,
+    MDNS,
 ];
 
 /// Tables that configs will have, and that this version refuses rather than ignores: name, and
 /// what is meant to be set there.
-pub const PLANNED: &[(&str, &str)] = &[("tuner", "tuning of clock and voltage")];
+pub const PLANNED: &[(&str, &str)] = &[];
 
 const AGENT: Section = Section {
     name: "agent",
@@ -604,6 +620,95 @@ const COOLING: Section = Section {
             range: "must be true with `mode = \"immersion\"`",
             about: "Says that a person has made sure that all boards of this miner are in liquid.",
             example: "true",
+        },
+    ],
+};
+
+const TUNER: Section = Section {
+    name: "tuner",
+    heading: "[tuner]",
+    about: "What clocks and voltage are tuned for (see docs/tuning.md). May be left out.",
+    keys: &[
+        Key {
+            name: "target",
+            kind: "text or table",
+            default: Some("\"off\""),
+            range: "`\"off\"`, `\"efficiency\"`, or a table with one aim",
+            about: "What is sought: least energy per work, so much power, so much work, or the greatest profit. Of all boards together. `off` leaves \
+                    clock and voltage as `[[board]]` or the profile has them.",
+            example: "{ watts = 900 }",
+        },
+        Key {
+            name: "max_chip_c",
+            kind: "number",
+            default: Some("the profile's"),
+            range: "40 to 120",
+            about: "Highest chip temperature, °C. Limits of the profile hold besides, as for all keys here.",
+            example: "65",
+        },
+        Key {
+            name: "max_board_c",
+            kind: "number",
+            default: Some("the profile's"),
+            range: "30 to 120",
+            about: "Highest board temperature, °C.",
+            example: "70",
+        },
+        Key {
+            name: "max_fan_percent",
+            kind: "number",
+            default: Some("100"),
+            range: "10 to 100",
+            about: "Highest duty of the fans, for quiet; less power is used instead.",
+            example: "40",
+        },
+        Key {
+            name: "max_watts",
+            kind: "number",
+            default: Some("the profile's"),
+            range: "1 to 1000000",
+            about: "Highest input power of all boards together, W.",
+            example: "1200",
+        },
+    ],
+};
+
+const TUNER_TARGET: Section = Section {
+    name: "tuner.target",
+    heading: "target = { … }",
+    about: "One aim of the tuner.",
+    keys: &[
+        Key {
+            name: "watts",
+            kind: "number",
+            default: Some("none"),
+            range: "1 to 1000000",
+            about: "As much work as this input power gives, W.",
+            example: "900",
+        },
+        Key {
+            name: "hashrate",
+            kind: "text",
+            default: Some("none"),
+            range: "a number with GH/s, TH/s or PH/s",
+            about: "This much work with as little power as can be.",
+            example: "\"95 TH/s\"",
+        },
+        Key {
+            name: "price_per_kwh",
+            kind: "number",
+            default: Some("none"),
+            range: "0 to 1000000",
+            about: "Price of a kilowatt-hour; with `revenue_per_ths_day`, in the same money.",
+            example: "0.12",
+        },
+        Key {
+            name: "revenue_per_ths_day",
+            kind: "number",
+            default: Some("none"),
+            range: "above 0",
+            about: "What a TH/s earns in a day.",
+            example: "0.05",
         },
     ],
 };

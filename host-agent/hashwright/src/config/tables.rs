@@ -12,7 +12,9 @@ use toml::de::DeTable;
 use super::load::{Environment, MAX_FILE_BYTES};
 use super::pools::{self, MAX_POOLS};
 use super::reader::{Reader, Section};
-use super::{Agent, Board, Config, Control, api, cooling, faces, history, outlets, simulated};
+use super::{
+    Agent, Board, Config, Control, api, cooling, faces, history, outlets, simulated, tuner,
+};
 use crate::port::Uart;
 
 /// Longest file that holds a secret, bytes.
@@ -94,6 +96,7 @@ impl<'r> Tables<'r> {
             pools: pools?,
             boards: read.into_iter().collect::<Option<_>>()?,
             cooling,
+            tuner: tuner::read(&root.table_or_empty("tuner")),
             api,
             history,
             cgminer,

@@ -317,7 +317,12 @@ pub struct Lab {
 impl Lab {
     /// Starts an agent with these boards on such a pool.
     pub fn start(boards: Vec<config::Board>, pool: PoolConfig) -> Self {
-        let mut lab = Self::without_pool(boards);
+        Self::start_with(&config(boards), pool)
+    }
+
+    /// Starts an agent as configured on such a pool.
+    pub fn start_with(config: &Config, pool: PoolConfig) -> Self {
+        let mut lab = Self::with_config(config, Wire::default());
         lab.start_pool(pool);
         lab
     }
@@ -412,6 +417,7 @@ pub fn config(boards: Vec<config::Board>) -> Config {
         pools: vec![upstream(FIRST)],
         boards,
         cooling: config::Cooling::default(),
+        tuner: config::Tuner::default(),
         api: config::Api::new(([127, 0, 0, 1], 0).into()),
         cgminer: None,
         axeos: None,
