@@ -9,7 +9,8 @@ use crate::layout::{Layout, Scope};
 use crate::plant::{Bounds, Outcome, Plant};
 
 /// What the owner wants.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Aim {
     /// As much work as this input power gives, W of the machine.
@@ -26,6 +27,7 @@ pub enum Aim {
         revenue_per_ths_day: f64,
     },
     /// No tuning: factory clock and voltage.
+    #[default]
     Off,
 }
 
@@ -47,6 +49,7 @@ impl Aim {
 
 /// Bounds that the owner sets inside those of the profile; what is none is the profile's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Caps {
     /// Highest die temperature, °C.
     pub chip_c: Option<f64>,
@@ -99,6 +102,7 @@ impl Setting {
 
 /// What keeps a plan from its aim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// Nothing.

@@ -1,7 +1,5 @@
 //! What goes into the tuner and what comes out: readings, commands, explanations, models to keep.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Aim, Reach};
@@ -94,9 +92,10 @@ pub enum Command {
 
 /// One step with its reasons.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Step {
-    /// When, since the start.
-    pub at: Duration,
+    /// When, seconds since the start of the clock that the tuner is given.
+    pub at_s: f64,
     /// What was supposed.
     pub hypothesis: String,
     /// What was seen.
@@ -109,6 +108,7 @@ pub struct Step {
 
 /// What the tuner does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// Not asked to tune; factory setting.
@@ -127,6 +127,7 @@ pub enum Activity {
 
 /// Where the tuner stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// What it does.
     pub activity: Activity,
@@ -152,6 +153,7 @@ pub struct Status {
 
 /// What a setting would do, with intervals of 95 %.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Prediction {
     /// Voltage at the terminals of the first board, mV.
     pub mv: f64,
@@ -171,6 +173,7 @@ pub struct Prediction {
 
 /// Why a chip sits where it sits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// Clock, MHz.
     pub mhz: f64,
@@ -188,6 +191,7 @@ pub struct Explanation {
 
 /// A fitted number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fitted {
     /// Name with unit.
     pub name: String,
@@ -199,6 +203,7 @@ pub struct Fitted {
 
 /// One chip in a model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChipModel {
     /// Threshold against the mean of the machine, mV.
     pub offset_mv: f64,
@@ -210,6 +215,7 @@ pub struct ChipModel {
 
 /// Something that happened to a board's model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// Seconds of tuning time.
     pub at_s: f64,
@@ -219,6 +225,7 @@ pub struct Event {
 
 /// What is known of one board, to keep and to carry: by its serial number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BoardModel {
     /// Version of this format: 1.
     pub version: u32,

@@ -1796,7 +1796,7 @@ impl Tuner {
             self.steps.pop_front();
         }
         self.steps.push_back(Step {
-            at: self.now,
+            at_s: self.now.as_secs_f64(),
             hypothesis: hypothesis.to_owned(),
             evidence,
             confidence,

@@ -531,7 +531,7 @@ pub fn run(name: &str, quality: Quality, seed: u64, ambient_c: f64, aim: Aim) ->
         while let Some(step) = tuner.poll_step() {
             println!(
                 "{:6.0} {} | {} | {}",
-                step.at.as_secs_f64(),
+                step.at_s,
                 step.hypothesis,
                 step.evidence,
                 step.decision
@@ -697,7 +697,7 @@ pub fn restart(bench: &Bench, tuner: &Tuner, aim: Aim, seed: u64) -> f64 {
         while let Some(step) = next.poll_step() {
             println!(
                 "R {:6.0} {} | {} | {}",
-                step.at.as_secs_f64(),
+                step.at_s,
                 step.hypothesis,
                 step.evidence,
                 step.decision
