@@ -50,6 +50,7 @@ impl Aim {
 /// Bounds that the owner sets inside those of the profile; what is none is the profile's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 pub struct Caps {
     /// Highest die temperature, °C.
     pub chip_c: Option<f64>,
@@ -101,11 +102,12 @@ impl Setting {
 }
 
 /// What keeps a plan from its aim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// Nothing.
+    #[default]
     Reached,
     /// Even the lowest setting draws more power than allowed.
     TooLittlePower,

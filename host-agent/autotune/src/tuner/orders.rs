@@ -1,0 +1,143 @@
+//! Orders on their way: which goes first, and when they are in force.
+
+use std::time::Duration;
+
+use super::{LEAST_MARGIN, MOST_COMMANDS, Phase, Tuner, VOLTAGE_TOLERANCE};
+use crate::layout::Scope;
+use crate::math::phi;
+use crate::plan::Setting;
+use crate::report::{Command, Observation};
+
+impl Tuner {
+    /// Orders a setting: upward the voltage goes first, downward the clocks.
+    pub(super) fn order(&mut self, setting: Setting, seen: &Observation) {
+        let up = setting
+            .mv
+            .iter()
+            .zip(&self.setting.mv)
+            .any(|(new, old)| new > old)
+            || !self.voltage_known(seen);
+        self.setting = setting;
+        self.promise(seen);
+        self.proven_mv
+            .iter_mut()
+            .flatten()
+            .for_each(|mv| *mv = f64::INFINITY);
+        self.clear_window();
+        if up {
+            self.order_voltage();
+            self.enter(Phase::VoltageFirst);
+        } else {
+            self.order_clocks(seen);
+            self.enter(Phase::ClocksFirst);
+        }
+    }
+
+    /// What every chip is expected to deliver at the setting in force.
+    pub(super) fn promise(&mut self, seen: &Observation) {
+        let Some(plants) = self.plants(seen) else {
+            return;
+        };
+        let (_, _, outcomes) = self.problem(&plants, LEAST_MARGIN).judge(&self.setting);
+        for (shares, outcome) in self.promised.iter_mut().zip(&outcomes) {
+            for (share, &z) in shares.iter_mut().zip(&outcome.margins) {
+                *share = phi(z);
+            }
+        }
+    }
+
+    pub(super) fn voltage_known(&self, seen: &Observation) -> bool {
+        seen.boards
+            .iter()
+            .zip(&self.setting.mv)
+            .all(|(board, &mv)| {
+                board
+                    .mv
+                    .is_some_and(|read| (read / mv - 1.0).abs() < VOLTAGE_TOLERANCE)
+            })
+    }
+
+    pub(super) fn order_voltage(&mut self) {
+        let groups = match self.layout.scope {
+            Scope::Machine => 1,
+            Scope::Board => self.layout.boards(),
+        };
+        for group in 0..groups {
+            let mv = self.setting.mv[group] / self.layout.mv_per_setting.max(1e-9);
+            self.push(Command::Voltage {
+                group,
+                mv: mv.round().clamp(0.0, 1e6) as u32,
+            });
+        }
+    }
+
+    pub(super) fn order_clocks(&mut self, seen: &Observation) {
+        for board in 0..self.layout.boards() {
+            let wanted = self.setting.mhz[board].clone();
+            let first = wanted[0];
+            if wanted.iter().all(|&mhz| mhz == first) {
+                self.push(Command::Clock { board, mhz: first });
+                continue;
+            }
+            for (chip, mhz) in wanted.into_iter().enumerate() {
+                let now = seen.boards[board]
+                    .chips
+                    .get(chip)
+                    .map_or(0.0, |chip| chip.mhz);
+                if (now - mhz).abs() > 0.01 {
+                    self.push(Command::ChipClock { board, chip, mhz });
+                }
+            }
+        }
+    }
+
+    pub(super) fn order_tickets(&mut self, zero_bits: u8, low: bool) {
+        if self.ticket_low != low {
+            self.ticket_low = low;
+            for board in 0..self.layout.boards() {
+                self.push(Command::Ticket { board, zero_bits });
+            }
+        }
+    }
+
+    pub(super) fn push(&mut self, command: Command) {
+        if self.commands.len() < MOST_COMMANDS {
+            self.commands.push_back(command);
+        }
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = self.now;
+    }
+
+    pub(super) fn waited(&self, time: Duration) -> bool {
+        self.now.saturating_sub(self.since) >= time
+    }
+
+    pub(super) fn voltage_there(&self, seen: &Observation) -> bool {
+        let read_back = seen.boards.iter().all(|board| board.mv.is_some());
+        if read_back {
+            self.voltage_known(seen) && self.waited(Duration::from_secs(1))
+        } else {
+            self.waited(Duration::from_secs(3))
+        }
+    }
+
+    pub(super) fn clocks_there(&self, seen: &Observation) -> bool {
+        seen.boards
+            .iter()
+            .zip(&self.setting.mhz)
+            .all(|(board, wanted)| {
+                board
+                    .chips
+                    .iter()
+                    .zip(wanted)
+                    .all(|(chip, mhz)| (chip.mhz - mhz).abs() < 1.6)
+            })
+    }
+
+    pub(super) fn in_force(&self, seen: &Observation) -> bool {
+        self.clocks_there(seen) && seen.boards.iter().all(|board| board.running)
+    }
+}

@@ -1,0 +1,368 @@
+//! What the belief makes of settings: plans for the aim, how sure they are, what knowing more would be worth.
+
+use super::{LEAST_MARGIN, POWER_OFF, QUANTILE, Tuner, flat_top};
+use crate::belief::Window;
+use crate::math::{density, phi, quantile};
+use crate::plan::{Aim, Plan, Problem, Reach, Setting};
+use crate::plant::Bounds;
+use crate::report::Observation;
+
+impl Tuner {
+    /// A chip that lost nothing in many nonces is far above its threshold, but not known how far: the likelihood is flat there and a
+    /// fit's curvature sees nothing. What can be said is a bound: with so few wrong nonces the margin is at least this.
+    pub(super) fn prove(&mut self) {
+        let Some(window) = self.belief.windows.last() else {
+            return;
+        };
+        let (_, covariance) = self.belief.shared();
+        // Two deviations less of the share of lost work that shows.
+        let shows = self.belief.wrong_share() * (-2.0 * covariance[3][3].max(0.0).sqrt()).exp();
+        let sigma = self.belief.sigma_mv();
+        for (board, seen) in window.boards.iter().enumerate() {
+            let outcome = self.belief.at_window(board, seen);
+            for (chip, count) in seen.counts.iter().enumerate() {
+                if count.expected < 50.0 || seen.dead[chip] {
+                    continue;
+                }
+                let bound = |n: f64| n + QUANTILE * (n + 1.0).sqrt() + 3.0;
+                let by_wrong = bound(count.wrong) / (shows * count.expected).max(1e-9);
+                let by_rate =
+                    (1.0 - count.valid / count.expected) + QUANTILE / count.expected.sqrt() + 0.01;
+                let lost = by_wrong.min(by_rate).clamp(1e-6, 0.999);
+                let least = quantile(1.0 - lost);
+                let doubt = (outcome.margins[chip] - least).max(0.15) * sigma / QUANTILE;
+                self.proven_mv[board][chip] = doubt;
+            }
+        }
+    }
+
+    /// Doubt of a chip's threshold at a clock, mV: by the fit, or what is proven here and what the way there adds.
+    pub(super) fn doubt_mv(&self, board: usize, chip: usize, mhz: f64, die_c: f64, z: f64) -> f64 {
+        let sigma = self.belief.sigma_mv();
+        let fitted = sigma
+            * self
+                .belief
+                .margin_variance(board, chip, mhz, die_c, z)
+                .max(0.0)
+                .sqrt();
+        let (shared, covariance) = self.belief.shared();
+        let way = (mhz - self.setting.mhz[board][chip]).abs();
+        let slope = shared[1].exp() * covariance[1][1].max(0.0).sqrt().min(1.0);
+        fitted.min(self.proven_mv[board][chip].hypot(way * slope))
+    }
+
+    /// What remains between the picture's power and the reading, so that the picture is right where the machine is.
+    pub(super) fn anchor_power(&mut self) {
+        let Some(window) = self.belief.windows.last() else {
+            return;
+        };
+        let Some(read) = window.watts else { return };
+        let terminals: f64 = window
+            .boards
+            .iter()
+            .enumerate()
+            .map(|(board, seen)| self.belief.at_window(board, seen).watts)
+            .sum();
+        let picture =
+            terminals / self.layout.supply_efficiency(terminals) + self.layout.auxiliary_w;
+        if picture > 0.0 {
+            self.power_factor = (read / picture).clamp(0.8, 1.25);
+        }
+    }
+
+    pub(super) fn make_plan(&self, seen: &Observation, least_margin: f64) -> Option<Plan> {
+        let mut plants = self.plants(seen)?;
+        let problem = self.problem(&plants, least_margin);
+        let plan = problem.solve(&self.setting)?;
+        // Doubt belongs to the place where it would run; once more with that.
+        let mut grown = false;
+        for (board, outcome) in plan.outcomes.iter().enumerate() {
+            for chip in 0..outcome.margins.len() {
+                let mhz = plan.setting.mhz[board][chip];
+                let doubt =
+                    self.doubt_mv(board, chip, mhz, outcome.die_c[chip], outcome.margins[chip]);
+                grown |= doubt > 1.05 * plants[board].doubt_mv[chip];
+                plants[board].doubt_mv[chip] = doubt;
+            }
+        }
+        if !grown || self.margins_hold(&plan, &plants, least_margin) {
+            return Some(plan);
+        }
+        let mut problem = self.problem(&plants, least_margin);
+        problem.price = Some(plan.price);
+        problem.solve(&self.setting)
+    }
+
+    pub(super) fn plan_from_afar(&self, seen: &Observation) -> Option<Plan> {
+        let plants = self.plants(seen)?;
+        self.solve_from_afar(&self.problem(&plants, LEAST_MARGIN))
+    }
+
+    /// The best plan of several beginnings: a far goal may lie behind a hollow.
+    pub(super) fn solve_from_afar(&self, problem: &Problem) -> Option<Plan> {
+        let merit = |plan: &Plan| match problem.aim {
+            Aim::Watts(_) | Aim::Off => plan.ths,
+            Aim::Hashrate(want) => {
+                plan.ths.min(want) / want - 1e-3 * plan.watts / self.layout.power_w
+            }
+            Aim::Efficiency => plan.ths / plan.watts.max(1e-9),
+            Aim::Profit {
+                price_per_kwh,
+                revenue_per_ths_day,
+            } => plan.ths * revenue_per_ths_day - plan.watts * 0.024 * price_per_kwh,
+        };
+        let (low, usual, _) = self.layout.clock_mhz;
+        let mid = 0.5 * (low + usual);
+        let mid_mv = self
+            .layout
+            .on_step(self.layout.curve_mv(mid) * self.layout.domains as f64);
+        [
+            self.setting.clone(),
+            Setting::factory(&self.layout),
+            Setting::uniform(&self.layout, mid_mv, self.layout.on_grid(mid)),
+        ]
+        .iter()
+        .filter_map(|start| problem.solve(start))
+        .max_by(|a, b| merit(a).total_cmp(&merit(b)))
+    }
+
+    /// The plan and how much better it is than the setting in force; where the search ends worse than it began, it begins elsewhere.
+    pub(super) fn best_plan(
+        &self,
+        seen: &Observation,
+        plants: &[crate::Plant],
+    ) -> Option<(Plan, f64)> {
+        let first = self.make_plan(seen, LEAST_MARGIN).map(|plan| {
+            let gain = self.gain(&plan, plants);
+            (plan, gain)
+        });
+        if first.as_ref().is_some_and(|(_, gain)| *gain > -0.001) {
+            return first;
+        }
+        let mut problem = self.problem(plants, LEAST_MARGIN);
+        problem.price = None;
+        let second = problem.solve(&Setting::factory(&self.layout)).map(|plan| {
+            let gain = self.gain(&plan, plants);
+            (plan, gain)
+        });
+        match (first, second) {
+            (Some(a), Some(b)) => Some(if a.1 > b.1 { a } else { b }),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(super) fn margins_hold(&self, plan: &Plan, plants: &[crate::Plant], least: f64) -> bool {
+        plan.outcomes.iter().zip(plants).all(|(outcome, plant)| {
+            outcome.margins.iter().enumerate().all(|(chip, z)| {
+                plant.dead[chip] || z - QUANTILE * plant.doubt_mv[chip] / plant.sigma_mv >= least
+            })
+        })
+    }
+
+    pub(super) fn problem<'a>(
+        &'a self,
+        plants: &'a [crate::Plant],
+        least_margin: f64,
+    ) -> Problem<'a> {
+        let mut caps = self.caps;
+        caps.chip_c = Some(
+            caps.chip_c
+                .unwrap_or(self.layout.hot_c.0)
+                .min(self.layout.hot_c.0)
+                - self.heat_off_k,
+        );
+        if let Some(hot) = self.layout.hot_c.1 {
+            caps.board_c = Some(caps.board_c.unwrap_or(hot).min(hot) - self.heat_off_k);
+        }
+        Problem {
+            layout: &self.layout,
+            plants,
+            aim: self.aim,
+            caps,
+            mv: (self.layout.on_step(self.layout.mv.0), self.most_mv()),
+            bounds: Bounds {
+                mhz: (
+                    self.layout.on_grid(self.layout.clock_mhz.0),
+                    self.layout.on_grid(self.layout.clock_mhz.2),
+                ),
+                least_margin,
+                quantiles: QUANTILE,
+            },
+            power_factor: self.power_factor,
+            price: self
+                .plan
+                .as_ref()
+                .map(|plan| plan.price)
+                .filter(|price| *price > 0.0),
+        }
+    }
+
+    pub(super) fn most_mv(&self) -> f64 {
+        self.caps
+            .mv
+            .unwrap_or(f64::MAX)
+            .min(self.layout.mv.2)
+            .max(self.layout.mv.0)
+    }
+
+    /// Boards as they are pictured now, with heat as it is now and would change with power.
+    pub(super) fn plants(&self, seen: &Observation) -> Option<Vec<crate::Plant>> {
+        (0..self.layout.boards())
+            .map(|board| {
+                let sinks = self.sinks_now(board, seen)?;
+                let flat = sinks.iter().map(|&c| (c, 0.0)).collect();
+                let here = self.belief.plant(board, flat, &self.silent[board]);
+                let mhz: Vec<f64> = seen.boards[board]
+                    .chips
+                    .iter()
+                    .map(|chip| chip.mhz)
+                    .collect();
+                let mv = seen.boards[board].mv.unwrap_or(self.setting.mv[board]);
+                let watts = here.outcome(mv, &mhz).watts.max(1e-3);
+                let usual = self.layout.nominal_ths * self.layout.nominal_j_per_th;
+                let rising = sinks
+                    .iter()
+                    .map(|&c| {
+                        // A board without load tells nothing of what load would do.
+                        let slope = if watts > 0.3 * usual {
+                            ((c - self.air_c.0) / watts).max(3.0 / usual)
+                        } else {
+                            35.0 / usual
+                        };
+                        (c - slope * watts, slope)
+                    })
+                    .collect();
+                let mut plant = self.belief.plant(board, rising, &self.silent[board]);
+                let outcome = here.outcome(mv, &mhz);
+                for (chip, &mhz) in mhz.iter().enumerate().take(plant.doubt_mv.len()) {
+                    plant.doubt_mv[chip] =
+                        self.doubt_mv(board, chip, mhz, outcome.die_c[chip], outcome.margins[chip]);
+                }
+                Some(plant)
+            })
+            .collect()
+    }
+
+    pub(super) fn probe(
+        &self,
+        plan: &Plan,
+        mv: &[f64],
+        plants: &[crate::Plant],
+    ) -> Option<Setting> {
+        self.problem(plants, LEAST_MARGIN)
+            .probe(&plan.setting, mv, plan.price)
+    }
+
+    /// How much better a plan is than the setting in force, as a share of the work, by the picture.
+    pub(super) fn gain(&self, plan: &Plan, plants: &[crate::Plant]) -> f64 {
+        let problem = self.problem(plants, LEAST_MARGIN);
+        let (ths, watts, outcomes) = problem.judge(&self.setting);
+        let unsafe_now = outcomes.iter().zip(plants).any(|(outcome, plant)| {
+            outcome.margins.iter().enumerate().any(|(chip, z)| {
+                !plant.dead[chip]
+                    && z - QUANTILE * plant.doubt_mv[chip] / plant.sigma_mv < LEAST_MARGIN - 0.3
+            })
+        });
+        if unsafe_now {
+            return 1.0;
+        }
+        let cap_passed = match self.aim {
+            Aim::Watts(want) => watts > want * (1.0 + 2.0 * POWER_OFF),
+            _ => self.caps.watts.is_some_and(|cap| watts > cap),
+        };
+        if cap_passed {
+            return 1.0;
+        }
+        let per_watt = match self.aim {
+            Aim::Efficiency => plan.ths / plan.watts.max(1e-9),
+            _ => plan.price,
+        };
+        ((plan.ths - ths) - per_watt * (plan.watts - watts)) / plan.ths.max(1e-9)
+    }
+
+    pub(super) fn needs_probe(&self) -> bool {
+        let (_, covariance) = self.belief.shared();
+        covariance[1][1].sqrt() > 0.12 || covariance[2][2].sqrt() > 0.08
+    }
+
+    pub(super) fn doubt_words(&self) -> String {
+        let (_, covariance) = self.belief.shared();
+        format!(
+            "slope ± {:.0} %, spread of cores ± {:.0} %",
+            100.0 * covariance[1][1].max(0.0).sqrt(),
+            100.0 * covariance[2][2].max(0.0).sqrt()
+        )
+    }
+
+    /// Expected loss at a plan for want of knowledge: the work is a flat top, so doubt costs by its square.
+    pub(super) fn regret_at(&self, plan: &Plan) -> f64 {
+        let mut lost = 0.0;
+        for (board, outcome) in plan.outcomes.iter().enumerate() {
+            for (chip, &z) in outcome.margins.iter().enumerate() {
+                if self.silent[board][chip] {
+                    continue;
+                }
+                let mhz = plan.setting.mhz[board][chip];
+                let variance =
+                    self.belief
+                        .margin_variance(board, chip, mhz, outcome.die_c[chip], z);
+                lost += mhz * self.layout.hashes_per_clock * 1e-6 * flat_top(z) * variance;
+            }
+        }
+        lost / plan.ths.max(1e-9)
+    }
+
+    /// The same if the window were learned, without learning it: each chip's information is added to what is known.
+    pub(super) fn regret_with(&self, window: &Window) -> f64 {
+        let (mut lost, mut all) = (0.0, 0.0);
+        let wrong = self.belief.wrong_share();
+        for (board, seen) in window.boards.iter().enumerate() {
+            let outcome = self.belief.at_window(board, seen);
+            for (chip, count) in seen.counts.iter().enumerate() {
+                if seen.dead[chip] {
+                    continue;
+                }
+                let z = outcome.margins[chip].clamp(-3.0, 4.0);
+                let eta = phi(z);
+                let bad = wrong * (1.0 - eta) + 1e-4;
+                let information = count.expected
+                    * density(z).powi(2)
+                    * (1.0 / eta.max(0.01) + wrong * wrong / bad);
+                let variance = self.belief.margin_variance(
+                    board,
+                    chip,
+                    seen.mhz[chip],
+                    outcome.die_c[chip],
+                    z,
+                );
+                let after = 1.0 / (1.0 / variance.max(1e-9) + information);
+                lost += seen.mhz[chip] * flat_top(z) * after;
+                all += seen.mhz[chip] * eta;
+            }
+        }
+        lost / f64::max(all, 1e-9)
+    }
+
+    pub(super) fn power_off(&self, watts: Option<f64>) -> f64 {
+        match (self.aim, watts, &self.plan) {
+            (Aim::Watts(want), Some(watts), Some(plan)) if plan.reach == Reach::Reached => {
+                let aimed = want.min(self.caps.watts.unwrap_or(f64::MAX));
+                // What a cap of heat or range forbids is not a deviation.
+                if plan.watts < 0.99 * aimed && watts < aimed {
+                    0.0
+                } else {
+                    watts / aimed - 1.0
+                }
+            }
+            _ => 0.0,
+        }
+    }
+
+    pub(super) fn watts_now(&self, seen: &Observation) -> Option<f64> {
+        self.belief
+            .windows
+            .last()
+            .and_then(|window| window.watts)
+            .or(seen.watts)
+    }
+}
