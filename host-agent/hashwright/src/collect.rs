@@ -14,6 +14,8 @@ use crate::commands::unix_time;
 use crate::control::Told;
 use crate::machine::Lookout;
 use crate::settings::Holds;
+use rpc::tuner::TunerStatus;
+
 use crate::state::{
     BoardStatus, ChipStatus, MinerStatus, NonceCounters, PoolStatus, Rate, Rates, Snapshot,
     StationStatus, SystemInfo,
@@ -122,8 +124,10 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
                         frequency_mhz: chip.clock.get(),
                         nonces: chip.nonces,
                         hardware_errors: chip.hardware_errors,
+                        duplicates: chip.duplicates,
                         hashrate: rate(chip.rate),
                         expected_hps: chip.expected_hps,
+                        quality: None,
                     }),
             );
             miner.best_difficulty = miner.best_difficulty.max(status.best_difficulty);
@@ -196,6 +200,7 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         stations,
         chips,
         pools,
+        tuner: TunerStatus::default(),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod role;
 pub mod settings;
 pub mod state;
 pub mod stream;
+pub mod tuner;
 pub mod write;
 
 pub use error::Error;

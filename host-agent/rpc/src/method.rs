@@ -10,7 +10,7 @@ use crate::error::{
     DENIED, LIMITS, LOCKED_OUT, NEEDS_WEBSOCKET, NO_PENDING, TOO_MANY_SUBSCRIPTIONS,
 };
 use crate::state::{BoardStatus, ChipStatus, MinerStatus, PoolStatus, StationStatus};
-use crate::{Role, Write, auth, event, history, query, settings, state, stream};
+use crate::{Role, Write, auth, event, history, query, settings, state, stream, tuner};
 use query::{NoParams, Unsubscribe};
 
 /// What a method does to the miner.
@@ -195,6 +195,12 @@ methods! {
         "A person says that the cause of a latched fault is gone."
     Read READ; ChipList = "chip.list" (query::ChipList) -> Vec<ChipStatus>;
         "The chips of all boards in the order of their chains, or those of one board."
+    Write TUNE; ChipSetFrequency = "chip.set_frequency" (Write<tuner::ChipClock>) -> settings::Changed,
+        errors [DENIED, LIMITS];
+        "Sets the clock of a chip apart from its board's, while the tuner is off; never saved."
+    Read TUNE; ChipReadRegister = "chip.read_register" (tuner::RegisterAsk) -> Vec<tuner::RegisterValue>,
+        errors [DENIED];
+        "Reads a register of a chip, or of all chips of a board, while they mine."
     Read READ; StationList = "station.list" (NoParams) -> Vec<StationStatus>;
         "Power, heat and fans of all that is switched together."
 
@@ -221,6 +227,43 @@ methods! {
     Write ADMIN; PoolSet = "pool.set" (Write<settings::PoolSet>) -> settings::Changed,
         errors [DENIED, LIMITS];
         "Replaces all pools."
+
+    Read READ; GetTunerStatus = "tuner.status" (NoParams) -> tuner::TunerStatus;
+        "What the miner is tuned for, what holds now and why, and how far each tuner is."
+    Write TUNE; TunerSet = "tuner.set" (Write<tuner::TunerSet>) -> settings::Changed,
+        errors [DENIED, LIMITS];
+        "Changes what the miner is tuned for; the aim `off` stops tuning."
+    Read READ; TunerSteps = "tuner.steps" (tuner::StepList) -> Vec<tuner::TunerStep>;
+        "What the tuners did and why, oldest first."
+    Read READ; TunerExplain = "tuner.explain" (tuner::OneChip) -> autotune::Explanation,
+        errors [DENIED];
+        "Why a chip sits where it sits."
+    Read READ; TunerCurve = "tuner.curve" (tuner::CurveAsk) -> Vec<tuner::Curve>,
+        errors [DENIED];
+        "The best settings from least to most power, by the boards' own models."
+    Read READ; TunerPredict = "tuner.predict" (tuner::PredictAsk) -> Vec<tuner::StationPrediction>,
+        errors [DENIED];
+        "What the boards would do under another aim, with intervals of 95 percent."
+    Read READ; TunerProfiles = "tuner.profiles" (NoParams) -> Vec<tuner::ProfileInfo>;
+        "The boards of which something is known."
+    Read READ; TunerExport = "tuner.export" (tuner::OneSerial) -> autotune::BoardModel,
+        errors [DENIED];
+        "What is known of a board, to keep or to carry."
+    Write TUNE; TunerImport = "tuner.import" (Write<tuner::ProfileImport>) -> settings::Changed,
+        errors [DENIED, LIMITS];
+        "Uses what was learned of a board elsewhere."
+    Write TUNE; TunerForget = "tuner.forget" (Write<tuner::OneSerial>) -> settings::Changed,
+        errors [DENIED];
+        "Forgets what is known of a board; if it is tuned, that begins anew."
+    Write TUNE; TunerCalibrate = "tuner.calibrate" (Write<tuner::Calibrate>) -> settings::Changed,
+        errors [DENIED, LIMITS];
+        "Corrects the power of a station by what a wall meter shows."
+    Write OPERATE; TunerFeed = "tuner.feed" (tuner::Feed) -> tuner::DemandStatus,
+        errors [DENIED];
+        "Tells the price of power, the revenue, or the surplus of a solar plant."
+    Write OPERATE; TunerCurtail = "tuner.curtail" (tuner::Curtail) -> tuner::DemandStatus,
+        errors [DENIED];
+        "Caps the power of the miner for a while, with a ramp; 0 W takes the power of its boards."
 
     Read READ; EventList = "event.list" (query::EventList) -> Vec<event::Entry>;
         "What happened and why, oldest first."

@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::tuner::{ChipQuality, TunerStatus};
+
 /// A hashrate estimate from counted shares, with its statistical error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rate {
@@ -153,6 +155,12 @@ pub struct BoardStatus {
     pub frequency_mhz: f64,
     /// Clock aimed at, MHz.
     pub target_mhz: f64,
+    /// Core voltage ordered, mV as the profile counts it; none where nobody in this program sets it.
+    #[serde(default)]
+    pub voltage_set_mv: Option<u32>,
+    /// Extra zero bits that the chips' ticket wants of a hash beyond the 32 of difficulty 1.
+    #[serde(default)]
+    pub ticket_bits: u8,
     /// Hashrate of this board.
     pub hashrate: Rates,
     /// Expected at the present clock, hashes per second.
@@ -203,10 +211,16 @@ pub struct ChipStatus {
     pub nonces: u64,
     /// Hardware errors.
     pub hardware_errors: u64,
+    /// Nonces reported twice.
+    #[serde(default)]
+    pub duplicates: u64,
     /// Rate over the last ten minutes.
     pub hashrate: Rate,
     /// Expected at the present clock, hashes per second.
     pub expected_hps: f64,
+    /// How good it is; none before the tuner knows.
+    #[serde(default)]
+    pub quality: Option<ChipQuality>,
 }
 
 /// Rejects of one kind.
@@ -354,4 +368,7 @@ pub struct Snapshot {
     pub chips: Vec<ChipStatus>,
     /// Pools in config order.
     pub pools: Vec<PoolStatus>,
+    /// What the miner is tuned for, and how far that is.
+    #[serde(default)]
+    pub tuner: TunerStatus,
 }
