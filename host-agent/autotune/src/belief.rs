@@ -224,6 +224,23 @@ impl Belief {
         (sigma * chip.offset, sigma * variance.sqrt())
     }
 
+    /// Spread of the thresholds between chips, mV.
+    pub(crate) fn spread_mv(&self) -> f64 {
+        self.spread * self.sigma_mv()
+    }
+
+    /// Whether stored shared constants can be those of such a board: within eight deviations of what the profile lets expect.
+    pub(crate) fn plausible(&self, shared: &[f64]) -> bool {
+        shared
+            .iter()
+            .zip(&self.prior)
+            .enumerate()
+            .all(|(i, (value, prior))| {
+                let precision = self.prior_precision[i][i];
+                value.is_finite() && (value - prior).powi(2) * precision < 64.0
+            })
+    }
+
     pub(crate) fn sigma_mv(&self) -> f64 {
         self.shared[SIGMA].exp()
     }

@@ -19,7 +19,7 @@ pub use layout::{Layout, LayoutError, Scope, nonce_hashes};
 pub use plan::{Aim, Caps, Plan, Problem, Reach, Setting};
 pub use plant::{Bounds, Outcome, Plant};
 pub use report::{
-    Activity, BoardModel, BoardReading, ChipModel, ChipReading, Command, Event, Explanation,
-    Fitted, Observation, Prediction, Status, Step,
+    Activity, BoardModel, BoardReading, CalibrateError, Calibration, ChipModel, ChipQuality,
+    ChipReading, Command, Event, Explanation, Fitted, Grade, Observation, Prediction, Status, Step,
 };
 pub use tuner::Tuner;

@@ -21,7 +21,7 @@ pub enum Aim {
     Efficiency,
     /// Greatest difference between revenue and cost of power.
     Profit {
-        /// Price of power, money per kWh.
+        /// Price of power, money per kWh; below 0 where one is paid for using it.
         price_per_kwh: f64,
         /// Revenue, money per TH/s and day.
         revenue_per_ths_day: f64,
@@ -42,7 +42,7 @@ impl Aim {
             Self::Profit {
                 price_per_kwh,
                 revenue_per_ths_day,
-            } => positive(revenue_per_ths_day) && price_per_kwh.is_finite() && price_per_kwh >= 0.0,
+            } => positive(revenue_per_ths_day) && price_per_kwh.is_finite(),
         }
     }
 }

@@ -171,6 +171,87 @@ pub struct Prediction {
     pub reach: Reach,
 }
 
+/// How good a chip is beside the others of its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// Surely works with less voltage than most.
+    Strong,
+    /// Like most, or not known yet.
+    Normal,
+    /// Surely needs more voltage than most.
+    Weak,
+    /// Does not answer.
+    Silent,
+}
+
+impl Grade {
+    /// `strong`, `normal`, `weak` or `silent`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Strong => "strong",
+            Self::Normal => "normal",
+            Self::Weak => "weak",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+/// What is known of a chip.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ChipQuality {
+    /// Threshold against the mean of the machine, mV; a chip below it needs less voltage.
+    pub offset_mv: f64,
+    /// Standard deviation of that, mV.
+    pub sd_mv: f64,
+    /// Whether it does not answer.
+    pub silent: bool,
+    /// In a word.
+    pub grade: Grade,
+}
+
+/// What a wall meter told about the power that is read or reckoned.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Calibration {
+    /// Power by the wall meter over what the machine said.
+    pub factor: f64,
+    /// Standard deviation of the factor.
+    pub sd: f64,
+    /// What the wall meter showed, W.
+    pub watts: f64,
+    /// How often the factor was told; several agreeing ones count together.
+    pub count: u32,
+}
+
+/// Why a reading of a wall meter is not taken.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CalibrateError {
+    /// Not a power.
+    #[error(
+        "{0} W is not what a wall meter shows of a running miner; tell the input power in watts, above 0"
+    )]
+    NotPower(f64),
+    /// The machine is not at rest at a setting.
+    #[error(
+        "the power is not steady yet ({0}), so the meter and the miner may speak of different moments; wait a minute and tell the meter's value again"
+    )]
+    NotSteady(&'static str),
+    /// Too far from what the machine says.
+    #[error(
+        "the meter shows {told:.1} W, the miner reckons with {said:.1} W; more than a factor of 1.6 between them is no matter of calibration. Check that the meter measures this station and nothing else"
+    )]
+    TooFar {
+        /// What was told, W.
+        told: f64,
+        /// What the machine says, W.
+        said: f64,
+    },
+}
+
 /// Why a chip sits where it sits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -245,6 +326,9 @@ pub struct BoardModel {
     pub covariance: Vec<f64>,
     /// Correction of the power that the model gives.
     pub power_factor: f64,
+    /// What a wall meter told, if one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// Air that the board seems to stand in, °C, and fan duty in percent while learned.
     pub conditions: (f64, f64),
     /// Expected loss against the best setting, share: small is sure.

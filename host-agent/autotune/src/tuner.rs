@@ -3,6 +3,7 @@
 
 mod alarms;
 mod answers;
+mod calibrate;
 mod counts;
 mod course;
 mod memory;
@@ -17,7 +18,7 @@ use crate::evidence::{Sprt, Steady};
 use crate::layout::{Layout, LayoutError};
 use crate::math::density;
 use crate::plan::{Aim, Caps, Plan, Setting};
-use crate::report::{BoardModel, Command, Event, Observation, Step};
+use crate::report::{BoardModel, Calibration, Command, Event, Observation, Step};
 
 /// Explanations kept.
 const MOST_STEPS: usize = 256;
@@ -134,6 +135,14 @@ pub struct Tuner {
     throttled_s: f64,
     heat_off_k: f64,
     regret: f64,
+    /// What a wall meter told, and the mean of the power read lately as it came.
+    calibration: Option<Calibration>,
+    metered: Fading,
+    /// Seconds spent on learning, and the share of it that is done; 1 once tuned.
+    spent_s: f64,
+    progress: f64,
+    /// Whether anything is known of these boards beyond their profile.
+    known: bool,
     seed: u64,
     commands: VecDeque<Command>,
     steps: VecDeque<Step>,
@@ -163,6 +172,26 @@ impl Mean {
 
     fn get(self) -> Option<f64> {
         (self.weight > 0.0).then(|| self.sum / self.weight)
+    }
+}
+
+/// A mean that forgets, with the time that it covers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fading {
+    value: f64,
+    seconds: f64,
+}
+
+impl Fading {
+    /// Time over which it forgets, s.
+    const MEMORY_S: f64 = 20.0;
+
+    fn add(&mut self, value: f64, dt: f64) {
+        if value.is_finite() && dt > 0.0 {
+            let share = dt / self.seconds.min(Self::MEMORY_S).max(dt);
+            self.value += share.min(1.0) * (value - self.value);
+            self.seconds += dt;
+        }
     }
 }
 
@@ -234,6 +263,11 @@ impl Tuner {
             throttled_s: 0.0,
             heat_off_k: 0.0,
             regret: 1.0,
+            calibration: None,
+            metered: Fading::default(),
+            spent_s: 0.0,
+            progress: 0.0,
+            known: false,
             seed,
             commands: VecDeque::new(),
             steps: VecDeque::new(),
@@ -249,8 +283,20 @@ impl Tuner {
     pub fn observe(&mut self, now: Duration, seen: &Observation) {
         self.now = self.now.max(now);
         let before = self.last.take();
+        let mut corrected = seen.clone();
+        if let Some(calibration) = self.calibration {
+            corrected.watts = seen.watts.map(|watts| watts * calibration.factor);
+        }
+        let told = seen.watts;
+        let seen = &corrected;
         if let Some((then, before)) = before {
             let dt = now.saturating_sub(then).as_secs_f64();
+            if let Some(watts) = told {
+                self.metered.add(watts, dt.min(60.0));
+            }
+            if self.learning() && seen.work && before.work {
+                self.spent_s += dt.min(60.0);
+            }
             let counting = matches!(self.phase, Phase::Measuring | Phase::Keeping)
                 && now.saturating_sub(self.since) >= SETTLE
                 && then.saturating_sub(self.since) + Duration::from_millis(1) >= SETTLE;
@@ -269,7 +315,7 @@ impl Tuner {
             }
         }
         self.watch_sensors(seen);
-        self.last = Some((now, seen.clone()));
+        self.last = Some((now, corrected));
     }
 
     /// Lets time pass: decides what is due.
@@ -281,6 +327,7 @@ impl Tuner {
         if self.phase == Phase::Off || !self.fits(&seen) {
             return;
         }
+        self.progress = self.progress.max(self.share_done());
         let running = seen.boards.iter().all(|board| board.running);
         match self.phase {
             Phase::Off => {}
@@ -354,17 +401,7 @@ impl Tuner {
             Phase::Keeping | Phase::Held => {
                 self.reason.clear();
                 self.complete = true;
-                if let Some((_, seen)) = self.last.clone()
-                    && let Some(plan) = self.plan_from_afar(&seen)
-                {
-                    self.say(
-                        "another aim",
-                        format!("the model predicts {}", promise(&plan)),
-                        0.95,
-                        "move there",
-                    );
-                    self.go(plan, Purpose::Best, &seen);
-                }
+                self.follow("the aim has changed");
             }
             _ => {}
         }
@@ -374,6 +411,21 @@ impl Tuner {
     #[must_use]
     pub fn setting(&self) -> &Setting {
         &self.setting
+    }
+
+    /// Goes at once to what the model makes of the aim as it is now.
+    fn follow(&mut self, hypothesis: &str) {
+        if let Some((_, seen)) = self.last.clone()
+            && let Some(plan) = self.plan_from_afar(&seen)
+        {
+            self.say(
+                hypothesis,
+                format!("the model predicts {}", promise(&plan)),
+                0.95,
+                "move there",
+            );
+            self.go(plan, Purpose::Best, &seen);
+        }
     }
 
     fn fits(&self, seen: &Observation) -> bool {

@@ -133,6 +133,7 @@ impl Tuner {
         self.prove();
         self.good = Some(self.setting.clone());
         self.rounds += 1;
+        self.known = true;
         self.clear_window();
     }
 

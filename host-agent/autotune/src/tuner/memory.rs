@@ -3,7 +3,8 @@
 
 use super::{MOST_STEPS, Purpose, Tuner};
 use crate::belief::{Belief, SHARED};
-use crate::layout::Scope;
+use crate::layout::{Layout, Scope};
+use crate::math::{Square, inverse};
 use crate::plan::Setting;
 use crate::report::{BoardModel, ChipModel, Event, Fitted, Observation, Step};
 
@@ -27,6 +28,12 @@ impl Tuner {
                 sd,
             })
             .collect();
+        let mut fitted = fitted;
+        fitted.extend(self.calibration.map(|told| Fitted {
+            name: "meter_factor".into(),
+            value: told.factor,
+            sd: told.sd,
+        }));
         let fan = self
             .last
             .as_ref()
@@ -55,6 +62,7 @@ impl Tuner {
                     shared: shared.to_vec(),
                     covariance: covariance.iter().flatten().copied().collect(),
                     power_factor: self.power_factor,
+                    calibration: self.calibration,
                     conditions: (self.air_c.0, fan),
                     regret: self.regret,
                     complete: self.complete,
@@ -68,33 +76,48 @@ impl Tuner {
     pub(super) fn adopt_saved(&mut self) {
         let mut setting = Setting::factory(&self.layout);
         let mut found = 0;
+        let fresh = self.belief.clone();
+        let mut threshold_mv = 0.0;
         let mut complete = true;
         for (board, serial) in self.layout.serials.clone().iter().enumerate() {
-            let model = self.saved.iter().find(|model| {
-                Some(&model.serial) == serial.as_ref()
-                    && model.profile == self.layout.model
-                    && model.version == 1
-                    && model.chips.len() == self.layout.chips()
-                    && model.shared.len() == SHARED
-                    && model.covariance.len() == SHARED * SHARED
-            });
-            let Some(model) = model.cloned() else {
+            let Some(model) = self
+                .saved
+                .iter()
+                .find(|model| Some(&model.serial) == serial.as_ref())
+                .cloned()
+            else {
                 continue;
             };
+            if let Some(why) = unfit(&self.layout, &fresh, &model) {
+                self.say(
+                    &format!(
+                        "the stored model of board {} is of this board",
+                        model.serial
+                    ),
+                    why,
+                    1.0,
+                    "the model is not used; the board is learned anew from the factory's setting",
+                );
+                continue;
+            }
             if found == 0 {
                 let shared = std::array::from_fn(|i| model.shared[i]);
-                let covariance = std::array::from_fn(|r| {
-                    std::array::from_fn(|c| model.covariance[r * SHARED + c])
-                });
-                self.belief.resume(&shared, &covariance);
-                if model.power_factor.is_finite() {
-                    self.power_factor = model.power_factor.clamp(0.7, 1.4);
+                if let Some(covariance) = covariance(&model) {
+                    self.belief.resume(&shared, &covariance);
                 }
+                self.power_factor = model.power_factor.clamp(0.7, 1.4);
+                self.calibration = model.calibration;
+                self.air_c.0 = model.conditions.0;
+                threshold_mv = model.shared[0];
+                self.history
+                    .extend(model.history.iter().rev().take(16).rev().cloned());
             }
+            // Boards from different machines count from different means.
+            let apart = model.shared[0] - threshold_mv;
             let offsets: Vec<_> = model
                 .chips
                 .iter()
-                .map(|chip| (chip.offset_mv, chip.sd_mv))
+                .map(|chip| (chip.offset_mv + apart, chip.sd_mv))
                 .collect();
             self.belief.resume_chips(board, &offsets);
             setting.mv[board] = self.layout.on_step(model.mv);
@@ -103,9 +126,8 @@ impl Tuner {
             }
             complete &= model.complete && model.aim == self.aim;
             found += 1;
-            self.history
-                .extend(model.history.iter().rev().take(16).rev().cloned());
         }
+        self.known = found > 0;
         let one_voltage = setting.mv.iter().all(|&mv| mv == setting.mv[0]);
         if found == self.layout.boards() && (one_voltage || self.layout.scope == Scope::Board) {
             self.setting = setting;
@@ -171,4 +193,87 @@ impl Tuner {
             what: what.to_owned(),
         });
     }
+}
+
+/// The covariance of a stored model; none if it is not symmetric and positive.
+fn covariance(model: &BoardModel) -> Option<Square<SHARED>> {
+    if model.covariance.len() != SHARED * SHARED {
+        return None;
+    }
+    let rows: Square<SHARED> =
+        std::array::from_fn(|r| std::array::from_fn(|c| model.covariance[r * SHARED + c]));
+    let symmetric = (0..SHARED).all(|r| {
+        (0..SHARED).all(|c| {
+            let size = (rows[r][r] * rows[c][c]).sqrt();
+            (rows[r][c] - rows[c][r]).abs() <= 1e-6 * size
+        })
+    });
+    (symmetric && inverse(&rows).is_some()).then_some(rows)
+}
+
+/// What makes a stored model one of another board, or no model at all.
+fn unfit(layout: &Layout, fresh: &Belief, model: &BoardModel) -> Option<String> {
+    if model.version != 1 {
+        return Some(format!(
+            "it has format version {}, this program reads version 1",
+            model.version
+        ));
+    }
+    if model.profile != layout.model {
+        return Some(format!(
+            "it was learned on a board of profile {}, this one is {}",
+            model.profile, layout.model
+        ));
+    }
+    if model.chips.len() != layout.chips() {
+        return Some(format!(
+            "it has {} chips, this board has {}",
+            model.chips.len(),
+            layout.chips()
+        ));
+    }
+    let (least, _, most) = layout.mv;
+    if !(0.99 * least..=1.01 * most).contains(&model.mv) {
+        return Some(format!(
+            "its voltage of {} mV is outside of this board's {least:.0} to {most:.0} mV",
+            model.mv
+        ));
+    }
+    let (least, _, most) = layout.clock_mhz;
+    let odd_clock = model
+        .chips
+        .iter()
+        .position(|chip| !(0.99 * least..=1.01 * most).contains(&chip.mhz));
+    if let Some(chip) = odd_clock {
+        return Some(format!(
+            "its clock of {} MHz for chip {chip} is outside of this board's {least} to {most} MHz",
+            model.chips[chip].mhz
+        ));
+    }
+    let far = 0.2 * layout.mv.1 / layout.domains as f64;
+    let odd_chip = model
+        .chips
+        .iter()
+        .position(|chip| !(chip.offset_mv.abs() < far && chip.sd_mv > 0.0 && chip.sd_mv < far));
+    if let Some(chip) = odd_chip {
+        let odd = &model.chips[chip];
+        return Some(format!(
+            "its numbers for chip {chip} cannot be: offset {} mV with a deviation of {} mV",
+            odd.offset_mv, odd.sd_mv
+        ));
+    }
+    if model.shared.len() != SHARED || !fresh.plausible(&model.shared) {
+        return Some("its fitted numbers cannot be those of a board of this profile".into());
+    }
+    if covariance(model).is_none() {
+        return Some("its covariance is not one: it is damaged".into());
+    }
+    let usual = |x: f64| (0.5..=2.0).contains(&x);
+    let calibrated = model.calibration.is_none_or(|told| {
+        usual(told.factor) && told.sd > 0.0 && told.sd < 0.5 && told.watts.is_finite()
+    });
+    if !usual(model.power_factor) || !calibrated || !(-60.0..=80.0).contains(&model.conditions.0) {
+        return Some("its correction of power or its conditions cannot be: it is damaged".into());
+    }
+    None
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LEAST_MARGIN, MOST_COMMANDS, Phase, Tuner, VOLTAGE_TOLERANCE};
+use super::{Fading, LEAST_MARGIN, MOST_COMMANDS, Phase, Tuner, VOLTAGE_TOLERANCE};
 use crate::layout::Scope;
 use crate::math::phi;
 use crate::plan::Setting;
@@ -17,6 +17,9 @@ impl Tuner {
             .zip(&self.setting.mv)
             .any(|(new, old)| new > old)
             || !self.voltage_known(seen);
+        if setting != self.setting {
+            self.metered = Fading::default();
+        }
         self.setting = setting;
         self.promise(seen);
         self.proven_mv

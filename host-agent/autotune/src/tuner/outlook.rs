@@ -243,6 +243,25 @@ impl Tuner {
             .collect()
     }
 
+    /// Boards as they are remembered, with the heat that is usual: for questions while they do not run.
+    pub(super) fn plants_remembered(&self) -> Vec<crate::Plant> {
+        let usual = self.layout.nominal_ths * self.layout.nominal_j_per_th;
+        (0..self.layout.boards())
+            .map(|board| {
+                let sink = (self.air_c.0, 35.0 / usual.max(1e-3));
+                let sinks = vec![sink; self.layout.domains];
+                let mut plant = self.belief.plant(board, sinks, &self.silent[board]);
+                let outcome = plant.outcome(self.setting.mv[board], &self.setting.mhz[board]);
+                for chip in 0..plant.doubt_mv.len() {
+                    let mhz = self.setting.mhz[board][chip];
+                    let (c, z) = (outcome.die_c[chip], outcome.margins[chip]);
+                    plant.doubt_mv[chip] = self.doubt_mv(board, chip, mhz, c, z);
+                }
+                plant
+            })
+            .collect()
+    }
+
     pub(super) fn probe(
         &self,
         plan: &Plan,
