@@ -37,7 +37,7 @@ pub use load::{ConfigError, Environment, System};
 pub use pools::{Channel, Pool, Strategy, Terms, Upstream};
 pub use reader::Problem;
 pub use simulated::{PlannedFault, Quality, Sim};
-pub use tuner::Tuner;
+pub use tuner::{Rules, Tuner};
 
 /// Where the config is unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/hashwright/hashwright.toml";

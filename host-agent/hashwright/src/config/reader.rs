@@ -208,15 +208,23 @@ impl<'r> Section<'r> {
 
     /// The tables of the list under `key`, i.e. the `[[key]]` of the file.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'r>> {
+        self.tables_of(key, key)
+    }
+
+    /// The tables of the list under `key`, with the keys of the reference's section `name`.
+    pub(super) fn tables_of(&self, key: &str, name: &'static str) -> Vec<Section<'r>> {
         let Some(value) = self.value(key) else {
             return Vec::new();
         };
-        let note = |at: Range<usize>, key: &str| {
-            let message = format!("write [[{key}]] with two brackets, once for each {key}");
-            self.reader.note(Some(at.start), key, message);
+        let path = self.path_of(key);
+        let note = |at: Range<usize>| {
+            let message = format!(
+                "write [[{path}]] with two brackets, once for each {key}; this must be such a list"
+            );
+            self.reader.note(Some(at.start), &path, message);
         };
         let DeValue::Array(list) = value.get_ref() else {
-            note(value.span(), key);
+            note(value.span());
             return Vec::new();
         };
         let mut sections = Vec::new();
@@ -224,11 +232,11 @@ impl<'r> Section<'r> {
             match item.get_ref() {
                 DeValue::Table(table) => sections.push(Section::new(
                     self.reader,
-                    key,
-                    format!("{key}[{index}]"),
+                    name,
+                    format!("{path}[{index}]"),
                     Some((item.span(), table)),
                 )),
-                _ => note(item.span(), key),
+                _ => note(item.span()),
             }
         }
         sections

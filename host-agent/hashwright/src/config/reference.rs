@@ -45,6 +45,11 @@ pub const SECTIONS: &[Section] = &[
     COOLING,
     TUNER,
     TUNER_TARGET,
+    TUNER_SCHEDULE,
+    TUNER_PRICE,
+    TUNER_PRICE_STEP,
+    TUNER_SURPLUS,
+    TUNER_STALE,
     API,
     API_TLS,
     HISTORY,
@@ -627,7 +632,8 @@ const COOLING: Section = Section {
 const TUNER: Section = Section {
     name: "tuner",
     heading: "[tuner]",
-    about: "What clocks and voltage are tuned for (see docs/tuning.md). May be left out.",
+    about: "What clocks and voltage are tuned for (see [tuning.md](tuning.md)), and what changes that by time, price, \
+            surplus and heat (see [demand.md](demand.md)). May be left out.",
     keys: &[
         Key {
             name: "target",
@@ -670,6 +676,72 @@ const TUNER: Section = Section {
             about: "Highest input power of all boards together, W.",
             example: "1200",
         },
+        Key {
+            name: "max_mv",
+            kind: "number",
+            default: Some("the profile's"),
+            range: "1 to 100000",
+            about: "Highest voltage at a board's terminals, mV.",
+            example: "1250",
+        },
+        Key {
+            name: "heat_margin_k",
+            kind: "number",
+            default: Some("3"),
+            range: "0 to 20; 0 for never",
+            about: "As the hottest part comes this near to the temperature at which the station throttles, the cap of power is \
+                    lowered smoothly, and raised again slowly. Only with a `target`.",
+            example: "5",
+        },
+        Key {
+            name: "min_awake_s",
+            kind: "whole number",
+            default: Some("300"),
+            range: "0 to 86400",
+            about: "Once awake, price and surplus let the miner sleep only after so many seconds. Schedule and curtailment \
+                    do not wait.",
+            example: "600",
+        },
+        Key {
+            name: "min_asleep_s",
+            kind: "whole number",
+            default: Some("120"),
+            range: "0 to 86400",
+            about: "Once asleep by a rule, the miner sleeps for at least so many seconds.",
+            example: "300",
+        },
+        Key {
+            name: "time_zone",
+            kind: "text",
+            default: Some("the computer's"),
+            range: "a name of the time zone database, or a POSIX rule",
+            about: "Where the miner is, for the schedule.",
+            example: "\"Europe/Berlin\"",
+        },
+        Key {
+            name: "schedule",
+            kind: "list of tables",
+            default: Some("none"),
+            range: "up to 64 `[[tuner.schedule]]`",
+            about: "Times of day with rules of their own; see below.",
+            example: "[{ from = \"17:00\", to = \"21:00\", sleep = true }]",
+        },
+        Key {
+            name: "price",
+            kind: "table",
+            default: Some("none"),
+            range: "`[tuner.price]`",
+            about: "What the price of power rules; see below.",
+            example: "{ file = \"/run/price\" }",
+        },
+        Key {
+            name: "surplus",
+            kind: "table",
+            default: Some("none"),
+            range: "`[tuner.surplus]`",
+            about: "What the surplus of power rules; see below.",
+            example: "{ floor_watts = 400 }",
+        },
     ],
 };
 
@@ -711,6 +783,224 @@ const TUNER_TARGET: Section = Section {
             example: "0.05",
         },
     ],
+};
+
+const TUNER_SCHEDULE: Section = Section {
+    name: "tuner.schedule",
+    heading: "[[tuner.schedule]]",
+    about: "A time of day with rules of its own, by the time on the wall. Where several hold, all do.",
+    keys: &[
+        Key {
+            name: "days",
+            kind: "list of texts",
+            default: Some("every day"),
+            range: "`mon` to `sun`, and ranges like `mon-fri`",
+            about: "Days on which it begins.",
+            example: "[\"mon-fri\"]",
+        },
+        Key {
+            name: "from",
+            kind: "text",
+            default: None,
+            range: "00:00 to 24:00",
+            about: "When it begins.",
+            example: "\"22:00\"",
+        },
+        Key {
+            name: "to",
+            kind: "text",
+            default: None,
+            range: "00:00 to 24:00",
+            about: "When it ends: on the next day if this is not later than `from`.",
+            example: "\"06:00\"",
+        },
+        Key {
+            name: "target",
+            kind: "text or table",
+            default: Some("that of `[tuner]`"),
+            range: "as in `[tuner]`",
+            about: "Another aim. Watts and hashrate of the aim in `[tuner]` are never passed by it, nor is a miner tuned \
+                    whose own target is off.",
+            example: "\"efficiency\"",
+        },
+        Key {
+            name: "watts",
+            kind: "number",
+            default: Some("none"),
+            range: "1 to 1000000",
+            about: "Highest input power of all boards together, W.",
+            example: "800",
+        },
+        Key {
+            name: "sleep",
+            kind: "true or false",
+            default: Some("false"),
+            range: "only `true`",
+            about: "All boards are wound down and switched off.",
+            example: "true",
+        },
+    ],
+};
+
+const TUNER_PRICE: Section = Section {
+    name: "tuner.price",
+    heading: "[tuner.price]",
+    about: "What the price of power rules. Prices are told by `tuner.feed` of the API, over MQTT, or in a file; a target \
+            `{ price_per_kwh, revenue_per_ths_day }` reckons with the price of now, with or without this table.",
+    keys: &[
+        Key {
+            name: "file",
+            kind: "path",
+            default: Some("none"),
+            range: "a file that another program writes",
+            about: "Where the price stands: a number, or JSON or TOML with `price_per_kwh`, `revenue_per_ths_day` and \
+                    `valid_s`. It is looked at every few seconds; its age counts from when it was written.",
+            example: "\"/run/hashwright/price\"",
+        },
+        Key {
+            name: "hysteresis",
+            kind: "number",
+            default: Some("0"),
+            range: "0 to 1000000",
+            about: "A step ends this far below its price.",
+            example: "0.02",
+        },
+        Key {
+            name: "valid_s",
+            kind: "whole number",
+            default: Some("7200"),
+            range: "1 to 2592000",
+            about: "How long a price holds that does not say it itself, seconds.",
+            example: "7200",
+        },
+        Key {
+            name: "stale",
+            kind: "text or table",
+            default: Some("\"ignore\""),
+            range: "`\"ignore\"`, `\"sleep\"` or `{ watts = ... }`",
+            about: "What holds while there is no price, or only one that is too old.",
+            example: "{ watts = 800 }",
+        },
+        Key {
+            name: "step",
+            kind: "list of tables",
+            default: Some("none"),
+            range: "up to 16 `[[tuner.price.step]]`",
+            about: "What follows above which price; see below.",
+            example: "[{ above = 0.35, sleep = true }]",
+        },
+    ],
+};
+
+const TUNER_PRICE_STEP: Section = Section {
+    name: "tuner.price.step",
+    heading: "[[tuner.price.step]]",
+    about: "A price and what follows above it; all that are passed hold.",
+    keys: &[
+        Key {
+            name: "above",
+            kind: "number",
+            default: None,
+            range: "-1000000 to 1000000",
+            about: "Money per kilowatt-hour.",
+            example: "0.25",
+        },
+        Key {
+            name: "watts",
+            kind: "number",
+            default: Some("none"),
+            range: "1 to 1000000; or `sleep`",
+            about: "Highest input power of all boards together, W.",
+            example: "800",
+        },
+        Key {
+            name: "sleep",
+            kind: "true or false",
+            default: Some("none"),
+            range: "only `true`; or `watts`",
+            about: "All boards are wound down and switched off.",
+            example: "true",
+        },
+    ],
+};
+
+const TUNER_SURPLUS: Section = Section {
+    name: "tuner.surplus",
+    heading: "[tuner.surplus]",
+    about: "The miner draws no more than the surplus of power that is told by `tuner.feed` of the API, over MQTT, or in a \
+            file.",
+    keys: &[
+        Key {
+            name: "file",
+            kind: "path",
+            default: Some("none"),
+            range: "a file that another program writes",
+            about: "Where the surplus stands: a number of watts, or JSON or TOML with `surplus_w` and `valid_s`.",
+            example: "\"/run/hashwright/surplus\"",
+        },
+        Key {
+            name: "floor_watts",
+            kind: "number",
+            default: None,
+            range: "1 to 1000000",
+            about: "Below this surplus the miner sleeps, W; best a little above the least that it can run with.",
+            example: "400",
+        },
+        Key {
+            name: "wake_watts",
+            kind: "number",
+            default: Some("a tenth above `floor_watts`"),
+            range: "`floor_watts` to 1000000",
+            about: "From this surplus on it wakes, W.",
+            example: "500",
+        },
+        Key {
+            name: "at_meter",
+            kind: "true or false",
+            default: Some("false"),
+            range: "`true` or `false`",
+            about: "True if what is told is what flows out through the meter while the miner runs: its own power is added then.",
+            example: "true",
+        },
+        Key {
+            name: "smooth_s",
+            kind: "whole number",
+            default: Some("60"),
+            range: "0 to 3600",
+            about: "Time constant with which it is smoothed, seconds.",
+            example: "120",
+        },
+        Key {
+            name: "valid_s",
+            kind: "whole number",
+            default: Some("300"),
+            range: "1 to 2592000",
+            about: "How long a surplus holds that does not say it itself, seconds.",
+            example: "300",
+        },
+        Key {
+            name: "stale",
+            kind: "text or table",
+            default: Some("\"sleep\""),
+            range: "`\"ignore\"`, `\"sleep\"` or `{ watts = ... }`",
+            about: "What holds while there is none, or only one that is too old.",
+            example: "\"ignore\"",
+        },
+    ],
+};
+
+const TUNER_STALE: Section = Section {
+    name: "tuner.stale",
+    heading: "stale = { ... }",
+    about: "A cap of power while nothing is told.",
+    keys: &[Key {
+        name: "watts",
+        kind: "number",
+        default: None,
+        range: "1 to 1000000",
+        about: "Highest input power of all boards together, W.",
+        example: "800",
+    }],
 };
 
 const API: Section = Section {

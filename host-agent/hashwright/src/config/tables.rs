@@ -96,7 +96,7 @@ impl<'r> Tables<'r> {
             pools: pools?,
             boards: read.into_iter().collect::<Option<_>>()?,
             cooling,
-            tuner: tuner::read(&root.table_or_empty("tuner")),
+            tuner: tuner::read(self, &root.table_or_empty("tuner")),
             api,
             history,
             cgminer,

@@ -682,6 +682,8 @@ fn every_key_of_the_reference_is_read_and_typed() {
                 "pool.password" => pool(&format!("password = {{ {line} }}")),
                 "pool.tls" => pool(&format!("tls = {{ {line} }}")),
                 "board.sim" => board(&format!("uart = \"sim\"\nsim = {{ {line} }}")),
+                "tuner.schedule" | "tuner.price.step" => format!("[[{}]]\n{line}\n", section.name),
+                "tuner.stale" => format!("[tuner.price]\nstale = {{ {line} }}\n"),
                 top => format!("[{top}]\n{line}\n"),
             };
             let found = problems(&text);
