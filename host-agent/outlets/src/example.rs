@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use autotune::{Aim, Caps};
 use rpc::Snapshot;
 use rpc::state::{
     BoardStatus, ChipStatus, PayoutStatus, PoolStatus, Rate, RejectReason, StationStatus,
 };
+use rpc::tuner::{ChipQuality, DemandStatus, Reason, StationTuner, TunerStatus};
 use station::status::{FanStatus, FaultStatus, Reading, Source, Unit};
 
-/// One board on one station, one chip, one pool; every value that can be is there.
+/// One board on one station, one chip, one pool, one tuner; every value that can be is there.
 pub(crate) fn snapshot() -> Snapshot {
     let mut state = Snapshot::default();
     state.system.name = "rack-3-7".into();
@@ -40,6 +42,7 @@ pub(crate) fn snapshot() -> Snapshot {
         target_mhz: 525.0,
         expected_hps: 1.2e12,
         jobs_sent: 7,
+        voltage_set_mv: Some(1120),
         ..BoardStatus::default()
     };
     board.hashrate.m1 = Rate {
@@ -49,6 +52,11 @@ pub(crate) fn snapshot() -> Snapshot {
     board.nonces.valid = 40;
     state.boards.push(board);
     state.chips.push(ChipStatus {
+        quality: Some(ChipQuality {
+            offset_mv: -6.0,
+            sd_mv: 1.5,
+            grade: "strong".into(),
+        }),
         nonces: 40,
         frequency_mhz: 525.0,
         expected_hps: 1.2e12,
@@ -121,6 +129,55 @@ pub(crate) fn snapshot() -> Snapshot {
         }),
         ..PoolStatus::default()
     });
+    state.tuner = TunerStatus {
+        aim: Aim::Watts(900.0),
+        caps: Caps {
+            watts: Some(1000.0),
+            chip_c: Some(80.0),
+            ..Caps::default()
+        },
+        demand: DemandStatus {
+            aim: Aim::Watts(900.0),
+            caps: Caps {
+                watts: Some(640.0),
+                chip_c: Some(80.0),
+                ..Caps::default()
+            },
+            reasons: vec![Reason {
+                code: "curtailment".into(),
+                text: "curtailed to 640 W".into(),
+            }],
+            next_change_unix_s: Some(1_700_003_600),
+            price_per_kwh: Some(0.31),
+            price_age_s: Some(12.0),
+            revenue_per_ths_day: Some(0.05),
+            surplus_w: Some(2400.0),
+            surplus_age_s: Some(7.0),
+            curtailed_to_w: Some(640.0),
+            ..DemandStatus::default()
+        },
+        stations: vec![StationTuner {
+            boards: vec![0],
+            activity: "measuring".into(),
+            reach: "reached".into(),
+            rounds: 3,
+            mv: 1120.0,
+            mhz: 500.0,
+            ths: 1.1,
+            watts: 16.5,
+            regret_percent: 0.4,
+            progress_percent: Some(40.0),
+            remaining_s: Some(312.0),
+            ..StationTuner::default()
+        }],
+    };
+    state
+}
+
+/// A second tuner, which aims at a hashrate instead.
+pub(crate) fn for_hashrate() -> Snapshot {
+    let mut state = snapshot();
+    state.tuner.aim = Aim::Hashrate(95.0);
     state
 }
 

@@ -9,4 +9,5 @@ pub mod mdns;
 pub mod metrics;
 pub mod mqtt;
 mod time;
+mod tuned;
 pub mod webhook;

@@ -232,10 +232,11 @@ pub(super) fn mqtt<'r>(tables: &Tables<'r>, section: &Section<'r>) -> Option<Mqt
     let role = match section.text("role") {
         None | Some("read") => Role::Read,
         Some("operate") => Role::Operate,
+        Some("tune") => Role::Tune,
         Some(other) => {
             let message = format!(
-                "\"{other}\" is not possible; write read, or operate to allow commands. Clocks, voltages and \
-                 pools cannot be set over MQTT"
+                "\"{other}\" is not possible; write read, operate to allow commands, or tune to let them say \
+                 what the boards are tuned for. Pools and tokens cannot be set over MQTT"
             );
             section.bad("role", message);
             Role::Read

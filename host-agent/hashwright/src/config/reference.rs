@@ -1278,9 +1278,10 @@ const MQTT: Section = Section {
             name: "role",
             kind: "text",
             default: Some("\"read\""),
-            range: "`read` or `operate`",
+            range: "`read`, `operate` or `tune`",
             about: "What messages may ask for: `read` nothing; `operate` pause, resume, restart, cooling, \
-                    clearing of faults and the order of the pools. Whoever may publish at the broker can.",
+                    clearing of faults, the order of the pools, price and surplus of power, and curtailment; \
+                    `tune` also what the boards are tuned for. Whoever may publish at the broker can.",
             example: "\"operate\"",
         },
         Key {

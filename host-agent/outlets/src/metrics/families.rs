@@ -1,11 +1,14 @@
 //! Every family of the metrics page: its name, its help, and where its values come from.
 
+use autotune::Aim;
 use rpc::state::{BoardStatus, PoolStatus, StationStatus};
+use rpc::tuner::StationTuner;
 use station::status::{Reading, Unit};
 
 use super::Kind::{Counter, Gauge, Info, Summary};
 use super::text::Samples;
 use super::{Family, Kind};
+use crate::tuned;
 
 /// A reading that is older has no sample, so that alarms on missing values work, seconds.
 const FRESH_S: f64 = 60.0;
@@ -250,6 +253,15 @@ pub const FAMILIES: &[Family] = &[
         ..gauge("hashwright_board_frequency_target_hertz", "hertz", BOARD)
     },
     Family {
+        help: "Core voltage that the board is meant to have, as its profile counts it",
+        collect: |state, out| {
+            per_board(state, out, |board| {
+                board.voltage_set_mv.map(|mv| f64::from(mv) / 1e3)
+            });
+        },
+        ..gauge("hashwright_board_voltage_target_volts", "volts", BOARD)
+    },
+    Family {
         help: "Hottest temperature of the board, on the scale of its chips",
         collect: |state, out| per_board(state, out, |board| board.temperature_c),
         ..gauge("hashwright_board_temperature_celsius", "celsius", BOARD)
@@ -283,6 +295,30 @@ pub const FAMILIES: &[Family] = &[
             "hashes_per_second",
             CHIP,
         )
+    },
+    Family {
+        help: "Clock of the chip",
+        per_chip: true,
+        collect: |state, out| {
+            for chip in &state.chips {
+                let (board, index) = (chip.board.to_string(), chip.index.to_string());
+                out.add(&[&board, &index], chip.frequency_mhz * 1e6);
+            }
+        },
+        ..gauge("hashwright_chip_frequency_hertz", "hertz", CHIP)
+    },
+    Family {
+        help: "What the chip needs more of voltage than the mean of its machine, as far as the tuner knows",
+        per_chip: true,
+        collect: |state, out| {
+            for chip in &state.chips {
+                if let Some(quality) = &chip.quality {
+                    let (board, index) = (chip.board.to_string(), chip.index.to_string());
+                    out.add(&[&board, &index], quality.offset_mv / 1e3);
+                }
+            }
+        },
+        ..gauge("hashwright_chip_threshold_offset_volts", "volts", CHIP)
     },
     Family {
         help: "Nonces that the chip found, by what became of them",
@@ -423,6 +459,152 @@ pub const FAMILIES: &[Family] = &[
             "hashwright_guard_fault_latched",
             &["station", "code"],
         )
+    },
+    Family {
+        help: "What the owner has the miner tuned for: 1 for the aim that it is",
+        collect: |state, out| {
+            if !state.tuner.stations.is_empty() {
+                out.states(&[], tuned::AIMS, tuned::aim(state.tuner.aim));
+            }
+        },
+        ..of(Gauge, "hashwright_tuner_aim", &["aim"])
+    },
+    Family {
+        help: "Input power that the owner aims at, if it is one",
+        collect: |state, out| {
+            if let Aim::Watts(watts) = state.tuner.aim {
+                out.add(&[], watts);
+            }
+        },
+        ..gauge("hashwright_tuner_aim_watts", "watts", &[])
+    },
+    Family {
+        help: "Hashrate that the owner aims at, if it is one",
+        collect: |state, out| {
+            if let Aim::Hashrate(ths) = state.tuner.aim {
+                out.add(&[], ths * 1e12);
+            }
+        },
+        ..gauge(
+            "hashwright_tuner_aim_hashes_per_second",
+            "hashes_per_second",
+            &[],
+        )
+    },
+    Family {
+        help: "Input power that the miner may draw now: the owner's bound, tightened by the rules in force",
+        collect: |state, out| out.maybe(&[], state.tuner.demand.caps.watts),
+        ..gauge("hashwright_demand_cap_watts", "watts", &[])
+    },
+    Family {
+        help: "Whether a rule keeps the boards without power: 1 if so",
+        collect: |state, out| {
+            if !state.tuner.stations.is_empty() {
+                out.add(&[], u8::from(state.tuner.demand.asleep));
+            }
+        },
+        ..of(Gauge, "hashwright_demand_asleep", &[])
+    },
+    Family {
+        help: "Whether a rule makes what holds now differ from what the owner wants: 1 if so",
+        collect: |state, out| {
+            let tuner = &state.tuner;
+            if tuner.stations.is_empty() {
+                return;
+            }
+            let codes = tuner.demand.reasons.iter().map(|reason| &reason.code[..]);
+            for rule in tuned::REASONS.iter().copied().chain(codes.clone()) {
+                out.add(&[rule], u8::from(codes.clone().any(|code| code == rule)));
+            }
+        },
+        ..of(Gauge, "hashwright_demand_rule", &["rule"])
+    },
+    Family {
+        help: "Input power that a curtailment aims at; 0 is sleep",
+        collect: |state, out| out.maybe(&[], state.tuner.demand.curtailed_to_w),
+        ..gauge("hashwright_demand_curtailment_watts", "watts", &[])
+    },
+    Family {
+        help: "Price of power that was told last, money for a kilowatt-hour",
+        collect: |state, out| out.maybe(&[], state.tuner.demand.price_per_kwh),
+        ..of(Gauge, "hashwright_demand_price", &[])
+    },
+    Family {
+        help: "Revenue that was told last, money for a terahash per second and day",
+        collect: |state, out| out.maybe(&[], state.tuner.demand.revenue_per_ths_day),
+        ..of(Gauge, "hashwright_demand_revenue", &[])
+    },
+    Family {
+        help: "Surplus of power that was told last",
+        collect: |state, out| out.maybe(&[], state.tuner.demand.surplus_w),
+        ..gauge("hashwright_demand_surplus_watts", "watts", &[])
+    },
+    Family {
+        help: "Time since a feed told something",
+        collect: |state, out| {
+            let demand = &state.tuner.demand;
+            out.maybe(&["price"], demand.price_age_s);
+            out.maybe(&["surplus"], demand.surplus_age_s);
+        },
+        ..gauge("hashwright_demand_feed_age_seconds", "seconds", &["feed"])
+    },
+    Family {
+        help: "What the tuner of the station does: 1 for the activity that it is",
+        collect: |state, out| {
+            for (tuner, index) in tuners(state) {
+                out.states(&[&index], tuned::ACTIVITIES, &tuner.activity);
+            }
+        },
+        ..of(Gauge, "hashwright_tuner_activity", &["station", "activity"])
+    },
+    Family {
+        help: "Whether the aim can be reached, as far as the tuner knows: 1 for what holds",
+        collect: |state, out| {
+            for (tuner, index) in tuners(state).filter(|(tuner, _)| tuned::tunes(tuner)) {
+                out.states(&[&index], tuned::REACHES, &tuner.reach);
+            }
+        },
+        ..of(Gauge, "hashwright_tuner_reach", &["station", "reach"])
+    },
+    Family {
+        help: "Input power that the tuner expects at its setting",
+        collect: |state, out| promised(state, out, |tuner| tuner.watts),
+        ..gauge("hashwright_tuner_promised_watts", "watts", STATION)
+    },
+    Family {
+        help: "Hashrate that the tuner expects at its setting",
+        collect: |state, out| promised(state, out, |tuner| tuner.ths * 1e12),
+        ..gauge(
+            "hashwright_tuner_promised_hashes_per_second",
+            "hashes_per_second",
+            STATION,
+        )
+    },
+    Family {
+        help: "Part of the work that the tuner may lose against the best setting for want of knowledge, 0 to 1",
+        collect: |state, out| promised(state, out, |tuner| tuner.regret_percent / 100.0),
+        ..gauge("hashwright_tuner_regret_ratio", "ratio", STATION)
+    },
+    Family {
+        help: "How far learning is while the tuner learns, 0 to 1",
+        collect: |state, out| {
+            for (tuner, index) in tuners(state) {
+                out.maybe(
+                    &[&index],
+                    tuner.progress_percent.map(|percent| percent / 100.0),
+                );
+            }
+        },
+        ..gauge("hashwright_tuner_progress_ratio", "ratio", STATION)
+    },
+    Family {
+        help: "Chips that do not answer the tuner",
+        collect: |state, out| {
+            for (tuner, index) in tuners(state) {
+                out.count(&[&index], tuner.silent.len() as u64);
+            }
+        },
+        ..of(Gauge, "hashwright_tuner_silent_chips", STATION)
     },
     Family {
         help: "What the pool is",
@@ -605,6 +787,18 @@ fn boards(state: &rpc::Snapshot) -> impl Iterator<Item = (&BoardStatus, String)>
 fn stations(state: &rpc::Snapshot) -> impl Iterator<Item = (&StationStatus, String)> {
     let stations = state.stations.iter();
     stations.map(|station| (station, station.index.to_string()))
+}
+
+fn tuners(state: &rpc::Snapshot) -> impl Iterator<Item = (&StationTuner, String)> {
+    let tuners = state.tuner.stations.iter();
+    tuners.map(|tuner| (tuner, tuner.station.to_string()))
+}
+
+/// A value of the setting that each tuner has chosen.
+fn promised(state: &rpc::Snapshot, out: &mut Samples<'_>, value: impl Fn(&StationTuner) -> f64) {
+    for (tuner, index) in tuners(state).filter(|(tuner, _)| tuned::tunes(tuner)) {
+        out.add(&[&index], value(tuner));
+    }
 }
 
 fn pools(state: &rpc::Snapshot) -> impl Iterator<Item = (&PoolStatus, String)> {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rpc::Snapshot;
 
 use super::*;
-use crate::example::snapshot;
+use crate::example::{for_hashrate, snapshot};
 
 #[derive(Debug, Default)]
 struct Page {
@@ -179,6 +179,39 @@ fn the_state_that_is_has_one_and_the_others_nought() {
 }
 
 #[test]
+fn the_tuner_is_told_where_there_is_one() {
+    let told = page(&snapshot(), Format::OpenMetrics);
+    let one = [("station", "0")];
+    assert_eq!(told.value("hashwright_tuner_aim", &[("aim", "watts")]), 1.0);
+    assert_eq!(told.value("hashwright_tuner_aim_watts", &[]), 900.0);
+    assert_eq!(told.value("hashwright_demand_cap_watts", &[]), 640.0);
+    let rule = |name| told.value("hashwright_demand_rule", &[("rule", name)]);
+    assert_eq!((rule("curtailment"), rule("heat")), (1.0, 0.0));
+    let measuring = [("station", "0"), ("activity", "measuring")];
+    assert_eq!(told.value("hashwright_tuner_activity", &measuring), 1.0);
+    assert_eq!(told.value("hashwright_tuner_promised_watts", &one), 16.5);
+    assert_eq!(told.value("hashwright_tuner_regret_ratio", &one), 0.004);
+    let chip = [("board", "0"), ("chip", "0")];
+    assert_eq!(
+        told.value("hashwright_chip_threshold_offset_volts", &chip),
+        -0.006
+    );
+
+    let mut state = snapshot();
+    state.tuner.stations[0].activity = "off".into();
+    let off = page(&state, Format::Text);
+    let nothing = off.names().contains("hashwright_tuner_promised_watts");
+    assert!(!nothing, "nothing is promised while nothing is tuned");
+    state.tuner = rpc::tuner::TunerStatus::default();
+    let without = page(&state, Format::Text);
+    let found = without
+        .names()
+        .iter()
+        .any(|name| name.starts_with("hashwright_tuner") || name.starts_with("hashwright_demand"));
+    assert!(!found, "nobody can tune here");
+}
+
+#[test]
 fn both_formats_tell_the_same() {
     let (open, text) = (
         page(&snapshot(), Format::OpenMetrics),
@@ -195,8 +228,11 @@ fn both_formats_tell_the_same() {
 
 #[test]
 fn every_family_is_told_and_named_by_the_conventions() {
-    let page = page(&snapshot(), Format::OpenMetrics);
-    let names = page.names();
+    let (page, other) = (
+        page(&snapshot(), Format::OpenMetrics),
+        page(&for_hashrate(), Format::OpenMetrics),
+    );
+    let names: HashSet<_> = page.names().union(&other.names()).copied().collect();
     let mut known = HashSet::new();
     for family in FAMILIES {
         assert!(names.contains(&family.sample_name()[..]), "{}", family.name);
@@ -295,7 +331,7 @@ proptest! {
 
     #[test]
     fn hostile_texts_break_nothing(
-        texts in prop::collection::vec(any::<String>(), 8),
+        texts in prop::collection::vec(any::<String>(), 10),
         numbers in prop::collection::vec(any::<f64>(), 4),
     ) {
         let mut state = snapshot();
@@ -306,6 +342,10 @@ proptest! {
         state.pools[0].reject_reasons[0].reason.clone_from(&texts[4]);
         state.stations[0].status.readings[0].name.clone_from(&texts[5]);
         state.stations[0].status.fans[0].name.clone_from(&texts[6]);
+        state.tuner.stations[0].activity.clone_from(&texts[7]);
+        state.tuner.stations[0].reach.clone_from(&texts[8]);
+        state.tuner.demand.reasons[0].code.clone_from(&texts[9]);
+        state.tuner.stations[0].ths = numbers[3];
         let twin = state.stations[0].status.readings[0].clone();
         state.stations[0].status.readings.push(twin);
         state.boards[0].hashrate.m1.hps = numbers[0];

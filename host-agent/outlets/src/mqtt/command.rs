@@ -2,11 +2,21 @@
 
 use std::time::Duration;
 
+use autotune::{Aim, Caps};
 use rpc::settings::{Changed, ClearFault, CoolingMode, CoolingSet, PoolOrder};
+use rpc::tuner::{Curtail, Feed, TunerSet};
 use rpc::{Role, Snapshot};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use station::Mode;
+
+use crate::tuned;
+
+/// What `tuner_aim` takes.
+const AIM: &str = "off, efficiency, watts, hashrate, profit, or JSON such as {\"watts\": 900}";
+
+/// Commands that say what clocks and voltages are to be.
+const TUNE: [&str; 3] = ["tuner_aim", "power_target", "power_cap"];
 
 /// Longest payload of a command, bytes.
 const MAX_PAYLOAD: usize = 1024;
@@ -37,6 +47,12 @@ pub enum Command {
     ClearFault(ClearFault),
     /// Other pools are to come first.
     PoolOrder(PoolOrder),
+    /// The miner is to be tuned for something else.
+    Tuner(TunerSet),
+    /// What power costs, what work earns, or how much power is left over.
+    Feed(Feed),
+    /// Power is to be capped for a while, or no longer.
+    Curtail(Curtail),
 }
 
 /// Why a message is no command that is carried out.
@@ -45,6 +61,16 @@ pub enum Problem {
     /// Commands need a higher role.
     #[error("commands are off: [mqtt] role is \"{0}\"; write role = \"operate\" to allow them")]
     Role(Role),
+    /// This one does.
+    #[error(
+        "{name} tunes the boards, which [mqtt] role = \"{role}\" does not allow; write role = \"tune\" for it"
+    )]
+    Tune {
+        /// The command.
+        name: String,
+        /// What is allowed.
+        role: Role,
+    },
     /// Kept by the broker from another time.
     #[error(
         "the message was retained, and would be carried out again at every connection; send commands \
@@ -54,7 +80,8 @@ pub enum Problem {
     /// There is no such command.
     #[error(
         "no command is called \"{0}\"; there are pause, resume, restart, cooling_mode, \
-         cooling_target, fan_percent, clear_fault and pool_order"
+         cooling_target, fan_percent, clear_fault, pool_order, price, revenue, surplus, feed, curtail, \
+         tuner_aim, power_target and power_cap"
     )]
     Unknown(String),
     /// The payload does not fit.
@@ -82,6 +109,10 @@ impl Command {
         }
         if role < Role::Operate {
             return Err(Problem::Role(role));
+        }
+        if TUNE.contains(&asked.name) && role < Role::Tune {
+            let name = asked.name.to_owned();
+            return Err(Problem::Tune { name, role });
         }
         match asked.name {
             "pause" => Ok(Self::Pause),
@@ -132,6 +163,62 @@ impl Command {
             }
             "clear_fault" => asked.json().map(Self::ClearFault),
             "pool_order" => asked.json().map(Self::PoolOrder),
+            "tuner_aim" => {
+                let aim = Some(asked.aim(state)?);
+                Ok(Self::Tuner(TunerSet { aim, caps: None }))
+            }
+            "power_target" => {
+                let watts = asked.number("an input power in W")?;
+                let aim = Some(Aim::Watts(watts));
+                Ok(Self::Tuner(TunerSet { aim, caps: None }))
+            }
+            "power_cap" => {
+                let watts = match asked.text()? {
+                    "none" | "off" => None,
+                    _ => Some(asked.number("an input power in W, or none")?),
+                };
+                // All bounds are told at once; the others stay.
+                let caps = Caps {
+                    watts: watts.filter(|watts| *watts != 0.0),
+                    ..state.tuner.caps
+                };
+                let caps = Some(caps);
+                Ok(Self::Tuner(TunerSet { aim: None, caps }))
+            }
+            "price" => {
+                let price_per_kwh = Some(asked.number("money for a kilowatt-hour")?);
+                Ok(Self::Feed(Feed {
+                    price_per_kwh,
+                    ..Feed::default()
+                }))
+            }
+            "revenue" => {
+                let revenue_per_ths_day = Some(asked.number("money for a TH/s and day")?);
+                Ok(Self::Feed(Feed {
+                    revenue_per_ths_day,
+                    ..Feed::default()
+                }))
+            }
+            "surplus" => {
+                let surplus_w = Some(asked.number("a power in W")?);
+                Ok(Self::Feed(Feed {
+                    surplus_w,
+                    ..Feed::default()
+                }))
+            }
+            "feed" => asked.json().map(Self::Feed),
+            "curtail" => match asked.text()? {
+                "none" | "off" => Ok(Self::Curtail(Curtail::default())),
+                text if text.starts_with('{') => asked.json().map(Self::Curtail),
+                _ => {
+                    let expected = "an input power in W (0 is sleep), none to end it, or JSON";
+                    let watts = Some(asked.number(expected)?);
+                    Ok(Self::Curtail(Curtail {
+                        watts,
+                        ..Curtail::default()
+                    }))
+                }
+            },
             other => Err(Problem::Unknown(short(other))),
         }
     }
@@ -154,6 +241,46 @@ impl<'m> Asked<'m> {
 
     fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         serde_json::from_str(self.text()?).map_err(|error| self.wrong(&format!("JSON ({error})")))
+    }
+
+    /// An aim by its word, with the numbers of now, or as in `tuner.set`.
+    fn aim(&self, state: &Snapshot) -> Result<Aim, Problem> {
+        let text = self.text()?;
+        if text.starts_with('{') {
+            return self.json();
+        }
+        let tuner = &state.tuner;
+        if text == tuned::aim(tuner.aim) {
+            return Ok(tuner.aim);
+        }
+        let promise = tuned::promise(tuner);
+        let demand = &tuner.demand;
+        let aim = match text {
+            "off" => Some(Aim::Off),
+            "efficiency" => Some(Aim::Efficiency),
+            "watts" => {
+                let watts = promise.map(|(_, watts)| watts).or(state.miner.power_w);
+                watts.map(|watts| Aim::Watts(watts.round()))
+            }
+            "hashrate" => {
+                let ths = promise.map_or(state.miner.hashrate.m10.hps / 1e12, |(ths, _)| ths);
+                Some(Aim::Hashrate((ths * 100.0).round() / 100.0))
+            }
+            "profit" => {
+                let told = demand.price_per_kwh.zip(demand.revenue_per_ths_day);
+                told.map(|(price_per_kwh, revenue_per_ths_day)| Aim::Profit {
+                    price_per_kwh,
+                    revenue_per_ths_day,
+                })
+            }
+            _ => return Err(self.wrong(AIM)),
+        };
+        aim.ok_or_else(|| match text {
+            "watts" => {
+                self.wrong("that only while the power of now is known; send power_target instead")
+            }
+            _ => self.wrong("that only after price and revenue were told; send them first"),
+        })
     }
 
     fn wrong(&self, expected: &str) -> Problem {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::states::mode;
 use super::{Message, OFFLINE, ONLINE, Topics};
+use crate::tuned;
 
 /// Boards, stations and pools that get entities of their own, each.
 const MOST: usize = 16;
@@ -15,6 +16,8 @@ const MOST: usize = 16;
 const MOST_FANS: usize = 8;
 /// Lowest temperature that one may ask the fans to hold, °C.
 const MIN_TARGET_C: f64 = 30.0;
+/// Highest power that one may ask for if a station says no limit, W.
+const MAX_WATTS: f64 = 100_000.0;
 /// Highest if no station says where throttling begins, °C.
 const MAX_TARGET_C: f64 = 100.0;
 
@@ -53,7 +56,7 @@ pub fn discovery(
         "availability_topic": topics.availability(),
         "payload_available": ONLINE,
         "payload_not_available": OFFLINE,
-        "components": entities.of(state, role >= Role::Operate),
+        "components": entities.of(state, role),
     });
     Some(Message {
         topic: format!("{prefix}/device/{object}/config"),
@@ -68,11 +71,22 @@ struct Entities<'t> {
     all: Map<String, Value>,
 }
 
+/// The most power that one may ask for, W: what the stations' input may draw, as far as they say.
+fn most_watts(state: &Snapshot) -> f64 {
+    let limits = state.stations.iter().map(|station| {
+        let reading = station.status.reading("input power");
+        reading.and_then(|reading| reading.limit)
+    });
+    let sum: Option<f64> = limits.sum();
+    sum.filter(|watts| *watts >= 1.0)
+        .map_or(MAX_WATTS, f64::ceil)
+}
+
 /// A sensor: name of its value, what people call it, its other keys.
 type Sensor = (&'static str, &'static str, Value);
 
 impl Entities<'_> {
-    fn of(mut self, state: &Snapshot, commands: bool) -> Map<String, Value> {
+    fn of(mut self, state: &Snapshot, role: Role) -> Map<String, Value> {
         for sensor in miner_sensors() {
             self.sensor("", "", "state", sensor);
         }
@@ -126,11 +140,18 @@ impl Entities<'_> {
                 self.sensor(&key, &name, &topic, sensor);
             }
         }
-        self.commands(state, commands);
+        self.commands(state, role >= Role::Operate);
+        if !state.tuner.stations.is_empty() {
+            for sensor in tuner_sensors() {
+                self.sensor("tuner_", "", "tuner", sensor);
+            }
+            self.demands(state, role >= Role::Operate);
+            self.aims(state, role >= Role::Tune);
+        }
         self.all
     }
 
-    /// What takes commands. Without the right to use it, it is said to be gone, in case it was there.
+    /// What takes commands.
     fn commands(&mut self, state: &Snapshot, allowed: bool) {
         let press =
             |name: &str, icon: &str| json!({"platform": "button", "name": name, "icon": icon});
@@ -187,18 +208,81 @@ impl Entities<'_> {
                 ),
             ]);
         }
-        for (name, mut value) in all {
-            if !allowed {
-                let gone = json!({"platform": value["platform"]});
-                self.all.insert(name.to_owned(), gone);
-                continue;
-            }
-            value["command_topic"] = self.topics.below(&format!("command/{name}")).into();
-            if value.get("value_template").is_some() {
-                value["state_topic"] = self.topics.below("state").into();
-            }
-            self.add(name, value);
+        for (name, value) in all {
+            self.command(name, name, "state", value, allowed);
         }
+    }
+
+    /// What tells of the world and its wishes: curtailment, price and surplus of power.
+    fn demands(&mut self, state: &Snapshot, allowed: bool) {
+        let most = most_watts(state);
+        let end = json!({
+            "platform": "button", "name": "End curtailment", "payload_press": "none",
+            "icon": "mdi:transmission-tower-export",
+        });
+        let curtail = json!({
+            "platform": "number", "name": "Curtail to", "device_class": "power",
+            "unit_of_measurement": "W", "min": 0, "max": most, "step": 1, "mode": "box",
+            "icon": "mdi:transmission-tower-import",
+            "value_template": "{{ value_json.curtailed_to_w }}",
+        });
+        let price = json!({
+            "platform": "number", "name": "Price of power", "unit_of_measurement": "/kWh",
+            "min": -1000, "max": 1000, "step": 0.0001, "mode": "box", "icon": "mdi:cash",
+            "entity_category": "config", "value_template": "{{ value_json.price_per_kwh }}",
+        });
+        let surplus = json!({
+            "platform": "number", "name": "Surplus of power", "device_class": "power",
+            "unit_of_measurement": "W", "min": -1_000_000, "max": 1_000_000, "step": 1,
+            "mode": "box", "icon": "mdi:solar-power", "entity_category": "config",
+            "value_template": "{{ value_json.surplus_w }}",
+        });
+        self.command("curtail", "curtail", "tuner", curtail, allowed);
+        self.command("curtail_end", "curtail", "tuner", end, allowed);
+        self.command("price", "price", "tuner", price, allowed);
+        self.command("surplus", "surplus", "tuner", surplus, allowed);
+    }
+
+    /// What says what the boards are tuned for.
+    fn aims(&mut self, state: &Snapshot, allowed: bool) {
+        let most = most_watts(state);
+        // An aim for profit needs two numbers; it is only shown where it is so already.
+        let now = tuned::aim(state.tuner.aim);
+        let mut aims = vec!["off", "efficiency", "watts", "hashrate"];
+        if !aims.contains(&now) {
+            aims.push(now);
+        }
+        let aim = json!({
+            "platform": "select", "name": "Tuned for", "options": aims, "icon": "mdi:tune",
+            "value_template": "{{ value_json.aim }}",
+        });
+        let watts = |name: &str, of: &str, least: f64| {
+            json!({
+                "platform": "number", "name": name, "device_class": "power",
+                "unit_of_measurement": "W", "min": least, "max": most, "step": 1, "mode": "box",
+                "value_template": format!("{{{{ value_json.{of} }}}}"),
+            })
+        };
+        self.command("tuner_aim", "tuner_aim", "tuner", aim, allowed);
+        let target = watts("Power target", "aim_w", 1.0);
+        self.command("power_target", "power_target", "tuner", target, allowed);
+        // Nought is no cap.
+        let cap = watts("Power cap", "power_cap_w", 0.0);
+        self.command("power_cap", "power_cap", "tuner", cap, allowed);
+    }
+
+    /// Adds what sends the command `name`. Without the right to use it, it is said to be gone, in case it was there.
+    fn command(&mut self, key: &str, name: &str, topic: &str, mut value: Value, allowed: bool) {
+        if !allowed {
+            let gone = json!({"platform": value["platform"]});
+            self.all.insert(key.to_owned(), gone);
+            return;
+        }
+        value["command_topic"] = self.topics.below(&format!("command/{name}")).into();
+        if value.get("value_template").is_some() {
+            value["state_topic"] = self.topics.below(topic).into();
+        }
+        self.add(key, value);
     }
 
     fn sensor(&mut self, key: &str, name: &str, topic: &str, (of, called, more): Sensor) {
@@ -302,6 +386,52 @@ fn board_sensors() -> Vec<Sensor> {
         ("frequency_mhz", "clock", frequency),
         ("hardware_errors_percent", "hardware errors", errors),
         text("state", "state"),
+    ]
+}
+
+fn tuner_sensors() -> Vec<Sensor> {
+    let promised = |of, called, unit: &str, icon: &str| {
+        let more = json!({
+            "unit_of_measurement": unit, "state_class": "measurement", "icon": icon,
+            "suggested_display_precision": 1, "entity_category": "diagnostic",
+        });
+        (of, called, more)
+    };
+    let mut power = promised("promised_w", "tuner promised power", "W", "mdi:flash");
+    power.2["device_class"] = "power".into();
+    let left = json!({
+        "device_class": "duration", "unit_of_measurement": "s", "state_class": "measurement",
+        "entity_category": "diagnostic",
+    });
+    let cap = json!({
+        "device_class": "power", "unit_of_measurement": "W", "state_class": "measurement",
+    });
+    vec![
+        ("activity", "tuner", json!({"icon": "mdi:tune-variant"})),
+        text("reach", "tuner reach"),
+        text("because", "tuner waits for"),
+        ("reason", "power rule", json!({"icon": "mdi:gavel"})),
+        ("power_cap_now_w", "power cap now", cap),
+        power,
+        promised(
+            "promised_th_s",
+            "tuner promised hashrate",
+            "TH/s",
+            "mdi:pickaxe",
+        ),
+        promised(
+            "promised_j_th",
+            "tuner promised efficiency",
+            "J/TH",
+            "mdi:lightning-bolt",
+        ),
+        promised(
+            "progress_percent",
+            "tuner progress",
+            "%",
+            "mdi:progress-clock",
+        ),
+        ("remaining_s", "tuner time left", left),
     ]
 }
 

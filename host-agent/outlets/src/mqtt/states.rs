@@ -1,14 +1,18 @@
 //! The state of the miner as messages, with the values in units that people read.
 
+use autotune::Aim;
 use rpc::Snapshot;
 use rpc::state::{BoardStatus, PoolStatus, StationStatus};
+use rpc::tuner::TunerStatus;
 use serde_json::{Value, json};
 use station::Mode;
 
 use super::{Message, Topics};
+use crate::tuned;
 
-/// The messages that tell a state: one for the miner, and one for each board, station and pool. A
-/// message that is as it was last time need not be sent.
+/// The messages that tell a state: one for the miner, one for each board, station and pool, and one for what the
+/// miner is tuned for. A message that is as it was last time need not be
+/// sent.
 #[must_use]
 pub fn states(topics: &Topics, state: &Snapshot) -> Vec<Message> {
     let mut messages = vec![topics.kept("state", &miner(state))];
@@ -21,6 +25,9 @@ pub fn states(topics: &Topics, state: &Snapshot) -> Vec<Message> {
     }
     for pool in &state.pools {
         messages.push(topics.kept(&format!("pool/{}", pool.index), &self::pool(pool)));
+    }
+    if !state.tuner.stations.is_empty() {
+        messages.push(topics.kept("tuner", &tuner(&state.tuner)));
     }
     messages
 }
@@ -125,6 +132,50 @@ fn pool(pool: &PoolStatus) -> Value {
         "latency_ms": pool.latency_ms.and_then(|ms| rounded(ms, 0)),
         "problem": pool.problem,
         "alarm": pool.alarm,
+    })
+}
+
+fn tuner(tuner: &TunerStatus) -> Value {
+    let demand = &tuner.demand;
+    let foremost = tuned::foremost(tuner);
+    let stations = || tuner.stations.iter();
+    let promise = tuned::promise(tuner);
+    let short = stations().find(|station| station.reach != "reached");
+    let most = |values: &mut dyn Iterator<Item = f64>| values.reduce(f64::max);
+    // A minute more or less is no news, ten seconds of the last one are.
+    let left = |seconds: f64| match seconds {
+        long if long > 120.0 => rounded(long / 60.0, 0).map(|minutes| minutes * 60.0),
+        short => rounded(short, -1),
+    };
+    let because = stations().find_map(|s| s.trouble.as_ref().or(s.because.as_ref()));
+    json!({
+        "aim": tuned::aim(tuner.aim),
+        "aim_w": match tuner.aim { Aim::Watts(watts) => rounded(watts, 1), _ => None },
+        "aim_th_s": match tuner.aim { Aim::Hashrate(ths) => rounded(ths, 3), _ => None },
+        "power_cap_w": tuner.caps.watts.and_then(|w| rounded(w, 1)),
+        "power_cap_now_w": demand.caps.watts.and_then(|w| rounded(w, 0)),
+        "asleep": demand.asleep,
+        "reason": demand.reasons.first().map(|reason| &reason.text),
+        "rules": demand.reasons.iter().map(|reason| &reason.code[..]).collect::<Vec<_>>(),
+        "next_change_unix_s": demand.next_change_unix_s,
+        "curtailed_to_w": demand.curtailed_to_w.and_then(|w| rounded(w, 0)),
+        "price_per_kwh": demand.price_per_kwh.and_then(|price| rounded(price, 6)),
+        "revenue_per_ths_day": demand.revenue_per_ths_day.and_then(|money| rounded(money, 6)),
+        "surplus_w": demand.surplus_w.and_then(|w| rounded(w, 0)),
+        "activity": foremost.map(|station| &station.activity),
+        "because": because,
+        "reach": short.map_or("reached", |station| &station.reach),
+        "promised_w": promise.and_then(|(_, watts)| rounded(watts, 1)),
+        "promised_th_s": promise.and_then(|(ths, _)| rounded(ths, 3)),
+        "promised_j_th": promise.and_then(|(ths, watts)| rounded(watts / ths, 2)),
+        "progress_percent": stations()
+            .filter_map(|station| station.progress_percent)
+            .reduce(f64::min)
+            .and_then(|percent| rounded(percent, 0)),
+        "remaining_s": most(&mut stations().filter_map(|s| s.remaining_s)).and_then(left),
+        "regret_percent": most(&mut stations().filter(|s| tuned::tunes(s)).map(|s| s.regret_percent))
+            .and_then(|percent| rounded(percent, 2)),
+        "silent_chips": stations().map(|station| station.silent.len()).sum::<usize>(),
     })
 }
 

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use autotune::Aim;
 use proptest::prelude::*;
 use rpc::Role;
 use rpc::settings::{Changed, CoolingMode, CoolingSet};
@@ -58,7 +59,8 @@ fn topics_are_as_documented() {
             kept("state"),
             kept("board/0"),
             kept("station/0"),
-            kept("pool/0")
+            kept("pool/0"),
+            kept("tuner"),
         ]
     );
 }
@@ -81,13 +83,7 @@ fn the_will_is_what_discovery_waits_for() {
 /// What Home Assistant's pages on MQTT discovery and on the platforms ask for.
 #[test]
 fn discovery_is_as_home_assistant_documents() {
-    let message = discovery(
-        &topics(),
-        &snapshot(),
-        Role::Operate,
-        Some("https://[::1]/"),
-    )
-    .unwrap();
+    let message = discovery(&topics(), &snapshot(), Role::Tune, Some("https://[::1]/")).unwrap();
     assert_eq!(
         message.topic,
         "homeassistant/device/hashwright_rack-3_7/config"
@@ -118,11 +114,13 @@ fn discovery_is_as_home_assistant_documents() {
             ("sensor", Some("temperature")) => assert_eq!(entity["unit_of_measurement"], "°C"),
             ("sensor", Some("power")) => assert_eq!(entity["unit_of_measurement"], "W"),
             ("sensor", Some("frequency")) => assert_eq!(entity["unit_of_measurement"], "MHz"),
-            ("sensor", Some("duration")) => assert_eq!(entity["unit_of_measurement"], "ms"),
+            ("sensor", Some("duration")) => {
+                assert!(["ms", "s"].contains(&entity["unit_of_measurement"].as_str().unwrap()));
+            }
             ("sensor", Some("timestamp")) => assert!(entity["unit_of_measurement"].is_null()),
             ("sensor", None) | ("binary_sensor", Some("running" | "connectivity" | "problem")) => {}
             ("button", None | Some("restart")) | ("select", None) => {}
-            ("number", None | Some("temperature")) => {
+            ("number", None | Some("temperature" | "power")) => {
                 assert!(entity["min"].as_f64().unwrap() < entity["max"].as_f64().unwrap());
             }
             other => panic!("{key}: {other:?}"),
@@ -136,7 +134,7 @@ fn discovery_is_as_home_assistant_documents() {
 fn every_entity_finds_its_value() {
     let state = snapshot();
     let messages = states(&topics(), &state);
-    for (key, entity) in described(Role::Operate)["components"].as_object().unwrap() {
+    for (key, entity) in described(Role::Tune)["components"].as_object().unwrap() {
         let Some(topic) = entity["state_topic"].as_str() else {
             continue;
         };
@@ -158,11 +156,150 @@ fn without_the_right_to_it_nothing_can_be_pressed() {
         "cooling_mode",
         "cooling_target",
         "fan_percent",
+        "curtail",
+        "curtail_end",
+        "price",
+        "surplus",
+        "tuner_aim",
+        "power_target",
+        "power_cap",
     ] {
         let entity = device["components"][name].as_object().unwrap();
         let keys: Vec<_> = entity.keys().collect();
         assert_eq!(keys, ["platform"], "which says that {name} is gone");
     }
+}
+
+#[test]
+fn tuning_takes_more_than_operating() {
+    let device = described(Role::Operate);
+    let entity = |name: &str| device["components"][name].as_object().unwrap().len();
+    assert!(entity("curtail") > 1 && entity("price") > 1);
+    assert_eq!(
+        [
+            entity("tuner_aim"),
+            entity("power_target"),
+            entity("power_cap")
+        ],
+        [1, 1, 1]
+    );
+    for name in ["tuner_aim", "power_target", "power_cap"] {
+        let problem = read(name, "900", Role::Operate).unwrap_err();
+        assert!(matches!(problem, Problem::Tune { .. }));
+        assert!(problem.to_string().contains("role = \"tune\""), "{problem}");
+    }
+}
+
+#[test]
+fn what_is_tuned_for_is_told() {
+    let messages = states(&topics(), &snapshot());
+    let told: Value = serde_json::from_str(&messages[4].payload).unwrap();
+    for (field, value) in [
+        ("aim", json!("watts")),
+        ("aim_w", json!(900.0)),
+        ("power_cap_w", json!(1000.0)),
+        ("power_cap_now_w", json!(640.0)),
+        ("reason", json!("curtailed to 640 W")),
+        ("activity", json!("measuring")),
+        ("promised_j_th", json!(15.0)),
+        ("remaining_s", json!(300.0)),
+        ("progress_percent", json!(40.0)),
+    ] {
+        assert_eq!(told[field], value, "{field}");
+    }
+    let mut state = snapshot();
+    state.tuner = rpc::tuner::TunerStatus::default();
+    assert_eq!(states(&topics(), &state).len(), 4, "nobody can tune here");
+}
+
+#[test]
+fn the_most_urgent_station_is_told() {
+    let mut state = snapshot();
+    let one = state.tuner.stations[0].clone();
+    for activity in ["keeping", "held"] {
+        let mut other = one.clone();
+        other.activity = activity.into();
+        state.tuner.stations.push(other);
+    }
+    state.tuner.stations[2].because = Some("a sensor shows one value".into());
+    let told: Value = serde_json::from_str(&states(&topics(), &state)[4].payload).unwrap();
+    assert_eq!(told["activity"], "held");
+    assert_eq!(told["because"], "a sensor shows one value");
+    assert_eq!(told["promised_w"], 49.5);
+}
+
+#[test]
+fn aims_are_set_by_word_or_in_full() {
+    let tune = |name: &str, payload: &str| {
+        let command = read(name, payload, Role::Tune);
+        match command.unwrap() {
+            Command::Tuner(set) => set,
+            other => panic!("{other:?}"),
+        }
+    };
+    let aim = |payload| tune("tuner_aim", payload).aim.unwrap();
+    assert_eq!(aim("efficiency"), Aim::Efficiency);
+    assert_eq!(aim("off"), Aim::Off);
+    assert_eq!(aim("watts"), Aim::Watts(900.0), "as it is already");
+    assert_eq!(aim("hashrate"), Aim::Hashrate(1.1), "as is promised now");
+    assert_eq!(aim(r#"{"watts": 700}"#), Aim::Watts(700.0));
+    let profit = Aim::Profit {
+        price_per_kwh: 0.31,
+        revenue_per_ths_day: 0.05,
+    };
+    assert_eq!(aim("profit"), profit, "by what the feeds tell");
+    assert_eq!(tune("power_target", "850.5").aim, Some(Aim::Watts(850.5)));
+    let caps = |payload| tune("power_cap", payload).caps.unwrap();
+    assert_eq!(
+        (caps("500").watts, caps("500").chip_c),
+        (Some(500.0), Some(80.0))
+    );
+    assert_eq!((caps("none").watts, caps("0").watts), (None, None));
+
+    let mut state = snapshot();
+    state.tuner = rpc::tuner::TunerStatus::default();
+    state.miner.power_w = None;
+    for payload in ["watts", "profit", "as before"] {
+        let asked = Asked {
+            name: "tuner_aim",
+            payload: payload.as_bytes(),
+            retained: false,
+        };
+        assert!(
+            Command::read(asked, Role::Tune, &state).is_err(),
+            "{payload}"
+        );
+    }
+}
+
+#[test]
+fn the_world_is_told_by_those_who_operate() {
+    let operate = |name, payload| read(name, payload, Role::Operate).unwrap();
+    let feed = |payload| match operate("feed", payload) {
+        Command::Feed(feed) => feed,
+        other => panic!("{other:?}"),
+    };
+    let told = feed(r#"{"price_per_kwh": -0.02, "surplus_w": 800, "valid_s": 600}"#);
+    assert_eq!(
+        (told.price_per_kwh, told.surplus_w),
+        (Some(-0.02), Some(800.0))
+    );
+    let Command::Feed(price) = operate("price", "0.41") else {
+        panic!("a price");
+    };
+    assert_eq!((price.price_per_kwh, price.surplus_w), (Some(0.41), None));
+    let curtail = |payload| match operate("curtail", payload) {
+        Command::Curtail(curtail) => curtail,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(curtail("640").watts, Some(640.0));
+    assert_eq!(curtail("0").watts, Some(0.0));
+    assert_eq!(curtail("none").watts, None);
+    let slow = curtail(r#"{"watts": 500, "ramp_s": 60, "for_s": 900}"#);
+    assert_eq!(
+        (slow.watts, slow.ramp_s, slow.for_s),
+        (Some(500.0), Some(60.0), Some(900.0))
+    );
 }
 
 #[test]
@@ -246,6 +383,11 @@ fn commands_that_make_no_sense_say_so() {
         ("clear_fault", "{\"board\":"),
         ("clear_fault", "{\"board\":0,\"code\":\"x\",\"more\":1}"),
         ("pool_order", "[[[[[["),
+        ("price", "dear"),
+        ("surplus", "inf"),
+        ("feed", "{\"price\": 1}"),
+        ("curtail", "half"),
+        ("curtail", "{\"watts\": \"x\"}"),
     ] {
         let problem = read(name, payload, Role::Operate).unwrap_err();
         assert!(
@@ -315,12 +457,13 @@ proptest! {
 
     #[test]
     fn hostile_commands_are_read_or_refused(
-        name in "(cooling_mode|cooling_target|fan_percent|clear_fault|pool_order|.{0,20})",
+        name in "(cooling_mode|cooling_target|fan_percent|clear_fault|pool_order|tuner_aim|power_target|power_cap|\
+                  price|surplus|feed|curtail|.{0,20})",
         payload in prop::collection::vec(any::<u8>(), 0..200),
         retained in any::<bool>(),
     ) {
         let asked = Asked { name: &name, payload: &payload, retained };
-        if let Err(problem) = Command::read(asked, Role::Operate, &snapshot()) {
+        if let Err(problem) = Command::read(asked, Role::Tune, &snapshot()) {
             let text = problem.to_string();
             prop_assert!(text.len() < 800 && !text.contains('\0'), "{text:?}");
         }
