@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { launch, open, strangers } from "./browser.mjs";
-import { METHODS, Miner, ORIGIN, recorded } from "./fake.mjs";
+import { METHODS, Miner, ORIGIN, recorded, tuned, tunedAlone } from "./fake.mjs";
 
 let browser, page, miner;
 before(async () => (browser = await launch()));
@@ -68,7 +68,12 @@ test("a patch that does not fit has the whole state asked for again", async () =
 const HOSTILE = `"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script><svg onload=window.hacked=1>javascript:window.hacked=1`;
 
 test("what pools and the network say is text and nothing else", async () => {
-  const state = recorded();
+  const state = tuned();
+  const [tuner, other] = state.tuner.stations;
+  Object.assign(tuner, { activity: HOSTILE, because: HOSTILE, reach: HOSTILE, trouble: HOSTILE, last: null });
+  Object.assign(other, { activity: "held", because: HOSTILE });
+  state.tuner.demand.reasons = [{ code: HOSTILE, text: HOSTILE }];
+  state.chips[0].quality.grade = HOSTILE;
   const pool = state.pools[0];
   Object.assign(pool, { url: `stratum+tcp://${HOSTILE}:3333`, user: HOSTILE, message: HOSTILE, problem: HOSTILE, alarm: HOSTILE, protocol: HOSTILE, job_id: HOSTILE, reject_reasons: [{ reason: HOSTILE, text: HOSTILE, count: 3 }] });
   Object.assign(pool.payout, { tag: HOSTILE, pool: HOSTILE, refused: HOSTILE, problems: [HOSTILE], outputs: [{ receiver: HOSTILE, kind: HOSTILE, value_sat: 1, percent: 100, own: false }] });
@@ -81,22 +86,27 @@ test("what pools and the network say is text and nothing else", async () => {
       first["log.subscribe"] = () => ({ lines: [{ number: 1, unix_s: 1, level: "info", target: HOSTILE, text: HOSTILE }], missed: 0 });
       answers["auth.list"] = () => [{ id: "1", name: HOSTILE, role: "read", created_unix_s: 1, expires_unix_s: null, last_used_unix_s: null }];
       answers["pool.remove"] = () => { throw { code: -32021, message: "Denied", data: HOSTILE }; };
+      answers["tuner.steps"] = () => [{ station: 0, unix_s: 1, hypothesis: HOSTILE, evidence: HOSTILE, confidence: 0.5, decision: HOSTILE }];
+      answers["tuner.explain"] = () => ({ mhz: 1, board_mhz: 1, offset_mv: [1, 1], margin: 1, delivered: 1, words: HOSTILE });
     },
   });
   await page.click(".log summary");
+  await page.locator(".cell").first().click();
+  await page.waitForSelector(".why dl");
   await page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = true)));
   await page.waitForTimeout(300);
   assert.equal(await page.evaluate(() => window.hacked), undefined);
   assert.equal(await page.locator("#app img, #app script").count(), 0);
   assert.equal(await page.locator("#app svg[onload], #app [onerror]").count(), 0);
   assert.match(await text("#pools .message"), /<img src=x onerror=/);
+  for (const place of ["#tuner .reasons", "#tuner .alert.bad", "#tuner .steps", "#chips .why"]) assert.match(await text(place), /<img src=x onerror=/, place);
   assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll("a")].map((a) => a.getAttribute("href")).filter((href) => !/^(#\w+|ui\/vendor\/LICENCES\.txt)$/.test(href))), []);
   assert.deepEqual(await sideways(), []);
 });
 
 test("nothing in the sources can set markup", () => {
   const root = new URL("../ui/", import.meta.url);
-  for (const file of ["access", "boards", "change", "chart", "chips", "cooling", "events", "format", "lib", "main", "overview", "patch", "pools", "rpc", "store", "system", "theme", "trail", "widgets"]) {
+  for (const file of ["access", "boards", "change", "chart", "chips", "cooling", "curve", "events", "format", "lib", "main", "overview", "patch", "pools", "rpc", "store", "system", "theme", "trail", "tuner", "widgets"]) {
     assert.doesNotMatch(readFileSync(new URL(`${file}.js`, root), "utf8"), /innerHTML|outerHTML|insertAdjacent|dangerously|document\.write|\beval\(|new Function/, file);
   }
 });
@@ -106,13 +116,14 @@ const sideways = () => page.evaluate(() => document.documentElement.scrollWidth 
 
 /** A miner of four boards with 114 chips each. */
 function large() {
-  const state = recorded();
+  const state = tuned();
   const [board] = state.boards.slice(-1);
   const [station] = state.stations.slice(-1);
   const chips = state.chips.filter((chip) => chip.board === board.index);
   state.boards = [0, 1, 2, 3].map((index) => ({ ...structuredClone(board), index, station: index }));
   state.stations = [0, 1, 2, 3].map((index) => ({ ...structuredClone(station), index, boards: [index] }));
   state.chips = [0, 1, 2, 3].flatMap((index) => Array.from({ length: 114 }, (_, i) => ({ ...chips[i % chips.length], board: index, index: i, domain: Math.floor(i / 3) })));
+  state.tuner.stations = [0, 1, 2, 3].map((index) => ({ ...state.tuner.stations[1], station: index, boards: [index], silent: Array.from({ length: 20 }, (_, chip) => ({ board: index, chip })) }));
   return state;
 }
 
@@ -122,6 +133,40 @@ test("a phone shows a large miner without scrolling sideways", async () => {
   assert.deepEqual(await sideways(), []);
   await page.locator(".cell").nth(200).tap();
   assert.match(await page.locator(".map").nth(1).locator(".detail").innerText(), /chip 86 domain 28/);
+  await page.waitForSelector(".why dl");
+  await page.locator("#tuner summary").click();
+  await page.waitForSelector("#tuner .more table");
+  assert.deepEqual(await sideways(), []);
+  for (const [button, ready] of [["Aim and bounds …", ".outlook b"], ["Curtail …", "select"]]) {
+    await page.getByRole("button", { name: button }).tap();
+    await page.waitForSelector(`dialog ${ready}`);
+    assert.deepEqual(await sideways(), []);
+    assert.ok(await page.evaluate(() => document.querySelector("dialog").getBoundingClientRect().right <= innerWidth));
+    await page.getByRole("button", { name: "Cancel" }).tap();
+  }
+});
+
+test("chips are coloured by their clock and their quality where these are known", async () => {
+  const state = tuned();
+  const chips = state.chips.filter(({ board }) => board === 1);
+  chips[0].quality = { offset_mv: -30, sd_mv: 1, grade: "strong" };
+  chips[1].quality = { offset_mv: 30, sd_mv: 1, grade: "weak" };
+  chips[2].quality = { offset_mv: 30, sd_mv: 60, grade: "normal" };
+  chips[3].quality = null;
+  chips[0].frequency_mhz = 600;
+  chips[1].frequency_mhz = 300;
+  await show(state);
+  const cells = page.locator(".map").last().locator(".cell");
+  const kind = async (i) => (await cells.nth(i).getAttribute("class")).split(" ").pop();
+  await page.click("#chips .choice >> text=Quality");
+  assert.deepEqual([await kind(0), await kind(1), await kind(2), await kind(3), await kind(77)], ["s6", "s0", "s3", "none", "s0"]);
+  await cells.nth(1).hover();
+  assert.match(await page.locator(".map").last().locator(".detail").innerText(), /threshold \+30\.0\u202fmV ± 2\.0\u202fmV, weak/);
+  await page.click("#chips .choice >> text=Clock");
+  assert.deepEqual([await kind(0), await kind(1)], ["s6", "s0"]);
+  miner.tell("telemetry.subscribe", { seq: 1, state: recorded() });
+  await page.waitForFunction(() => document.querySelectorAll("#chips .choice button").length === 2);
+  assert.match(await cells.first().getAttribute("aria-label"), /of expected/, "back to what is known");
 });
 
 test("a weak chip stands out, and one with few nonces does not", async () => {
@@ -137,7 +182,8 @@ test("a weak chip stands out, and one with few nonces does not", async () => {
 });
 
 test("the keyboard reaches every control and goes through the chips", async () => {
-  await show();
+  await show(tuned());
+  await page.waitForSelector("#tuner .chart canvas");
   const controls = await page.evaluate(() => [...document.querySelectorAll("button, a[href], select, input, summary, [tabindex='0']")].filter((e) => e.checkVisibility() && !e.disabled && e.tabIndex >= 0).length);
   const seen = new Set();
   for (let i = 0; i < controls + 5; i++) {
@@ -156,11 +202,17 @@ test("the keyboard reaches every control and goes through the chips", async () =
   assert.match(await page.locator(".map").last().locator(".detail").innerText(), /^chip 2 /);
   await page.keyboard.press("End");
   assert.match(await page.locator(".map").last().locator(".detail").innerText(), /^chip 107 /);
+  assert.equal(await page.locator(".why").count(), 0, "walking through asks nothing");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".why dl");
+  assert.match(await text(".why"), /Chip 107 of board 1 needs 6 mV less/);
+  await page.locator(".why button").press("Enter");
+  assert.equal(await page.locator(".why").count(), 0);
 });
 
 for (const theme of ["light", "dark"]) {
   test(`readable and labelled in ${theme}`, async () => {
-    await show(recorded(), { options: { colorScheme: theme }, prepare: ({ first }) => (first["events.subscribe"] = () => ({ entries: SEVERITIES.map((severity, i) => ({ number: i, at_s: 1, unix_s: 1, count: 2, last_s: 1, boards: [0], severity, code: "fan-slow", text: "It turns slowly.", advice: "Look at it.", values: [] })) })) });
+    await show(tuned(), { options: { colorScheme: theme }, prepare: ({ first }) => (first["events.subscribe"] = () => ({ entries: SEVERITIES.map((severity, i) => ({ number: i, at_s: 1, unix_s: 1, count: 2, last_s: 1, boards: [0], severity, code: "fan-slow", text: "It turns slowly.", advice: "Look at it.", values: [] })) })) });
     await page.evaluate(readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8"));
     const look = async () => {
       miner.tell("telemetry.subscribe", { seq: 1, changes: [] });
@@ -168,10 +220,18 @@ for (const theme of ["light", "dark"]) {
       const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
       assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? ""}`)]), []);
     };
+    await page.waitForSelector("#tuner .chart canvas");
+    await page.locator("#chips .choice").getByText("Quality").click();
+    await page.locator(".cell").nth(5).click();
+    await page.waitForSelector(".why dl");
+    await page.locator("#tuner summary").click();
     await look();
-    await page.click("text=Change cooling");
-    await page.waitForSelector("dialog");
-    await look();
+    for (const [button, ready] of [["Change cooling …", "dialog input"], ["Aim and bounds …", "dialog .outlook b"], ["Curtail …", "dialog .choice"]]) {
+      await page.getByRole("button", { name: button }).first().click();
+      await page.waitForSelector(ready);
+      await look();
+      await page.keyboard.press("Escape");
+    }
   });
 }
 const SEVERITIES = ["info", "warning", "fault", "critical"];
@@ -189,12 +249,13 @@ test("light and dark can be switched, and stay so", async () => {
 });
 
 /** Texts of buttons that need more than looking, by the role from which on they are there. */
-const CONTROLS = { operate: ["Pause", "Change cooling …", "Restart the agent …"], tune: ["Clock and voltage …", "Switch off …"], admin: ["Add a pool …", "Edit …", "Pair another device …"] };
+const CONTROLS = { operate: ["Pause", "Change cooling …", "Curtail …", "Restart the agent …"], tune: ["Aim and bounds …", "Clock and voltage …", "Switch off …"], admin: ["Add a pool …", "Edit …", "Pair another device …"] };
 
 for (const [rank, role] of ["read", "operate", "tune", "admin"].entries()) {
   test(`whoever may ${role} sees the controls for it and no others`, async () => {
-    await show(recorded(), { role });
+    await show(tuned(), { role });
     await page.waitForSelector("#system");
+    await page.waitForSelector("#tuner .chart canvas");
     for (const [needs, buttons] of Object.entries(CONTROLS)) {
       const there = ["read", "operate", "tune", "admin"].indexOf(needs) <= rank;
       for (const button of buttons) assert.equal(await page.getByRole("button", { name: button, exact: true }).count() > 0, there, `${button} for ${role}`);
@@ -218,6 +279,160 @@ test("a change is tried first, shown, and then made as the person says", async (
   await page.waitForSelector("dialog", { state: "detached" });
   assert.deepEqual(miner.calls.findLast(({ method }) => method === "miner.pause").params, {});
   assert.match(await text(".toasts"), /paused/);
+});
+
+test("the tuner says what is wanted, what holds now and why, and how far it is", async () => {
+  await show(tuned());
+  await page.waitForSelector("#tuner .chart canvas");
+  const card = (name) => page.locator(`#tuner article[aria-label='${name}']`);
+  const wanted = await card("What the miner is tuned for").innerText();
+  assert.match(wanted, /1150\u202fW[\s\S]*power at most 1300\u202fW · chips at most 80\u202f°C[\s\S]*at most 980\u202fW[\s\S]*curtailed to 980 W until 18:30 \(curtailment\)/);
+  assert.match(wanted, /0\.2873 for a kWh · 41\u202fs ago[\s\S]*640\u202fW · 8\u202fs ago/);
+  const station = await card("Tuner of board 1").innerText();
+  assert.match(station, /measuring[\s\S]*learned 42\u202f%, about 5\u202fmin 12\u202fs to go[\s\S]*Power\s+1054\u202fW\s+1167\u202fW[\s\S]*Hashrate\s+65\.12\u202fTH\/s\s+68\.24\u202fTH\/s[\s\S]*chip 77 of board 1/);
+  assert.match(await text("#tuner .steps li"), /measure at 13 810 mV[\s\S]*1\.4 % less power[\s\S]*8 140 nonces[\s\S]*88\u202f%/);
+  assert.match(await page.locator("#tuner .steps li").nth(3).innerText(), /over 99\u202f%/, "nothing is surer than it is");
+  assert.match(await page.getAttribute("#tuner .chart", "aria-label"), /^Efficiency over power, from \d+\.\d\u202fJ\/TH at \d/);
+  await page.locator("#tuner select").selectOption("1");
+  assert.match(await text("#tuner .marks"), /Promised: 1054\u202fW, 16\.2\u202fJ\/TH\s+Measured: 1167\u202fW, 17\.1\u202fJ\/TH/);
+  await page.locator("#tuner .choice").getByText("Hashrate").click();
+  assert.match(await text("#tuner .marks"), /Promised: 1054\u202fW, 65\.1\u202fTH\/s/);
+  await page.click("#tuner summary");
+  assert.equal(await page.locator("#tuner .more tbody tr").count(), 24);
+});
+
+test("the tuner's state is live, and what it did is asked for when something new was done", async () => {
+  await show(tuned());
+  await page.waitForSelector("#tuner .steps");
+  const asked = () => miner.calls.filter(({ method }) => method === "tuner.steps").length;
+  const before = asked();
+  const patch = (...changes) => miner.tell("telemetry.subscribe", { seq: 1, changes: changes.map(([path, value]) => ({ op: "replace", path: `/tuner/${path}`, value })) });
+  patch(["stations/1/progress_percent", 57], ["stations/1/remaining_s", 65]);
+  await page.waitForFunction(() => document.querySelector("#tuner").innerText.includes("1\u202fmin 5\u202fs to go"));
+  assert.equal(asked(), before);
+  patch(["demand/asleep", true], ["demand/reasons", [{ code: "price", text: "0.41 for a kWh is above 0.35: asleep" }]], ["stations/1/activity", "waiting"], ["stations/1/because", "a rule lets the boards rest"]);
+  await page.waitForFunction(() => document.querySelector("#tuner").innerText.includes("0.41 for a kWh is above"));
+  assert.match(await page.locator("#tuner article").first().innerText(), /asleep[\s\S]*Now: asleep/);
+  assert.match(await page.locator("#tuner").innerText(), /Waits: a rule lets the boards rest/);
+  patch(["stations/1/last", { station: 1, unix_s: 1_795_000_100, hypothesis: "", evidence: "", confidence: 1, decision: "rest" }]);
+  while (asked() === before) await page.waitForTimeout(50);
+  patch(["stations/1/activity", "held"], ["stations/1/because", "a sensor shows one value"], ["stations/1/reach", "too_little_power"], ["stations/1/trouble", "the station does not take 470 MHz: it is busy"]);
+  await page.waitForSelector("#tuner .alert.bad");
+  assert.match(await page.locator("#tuner").innerText(), /Held: a sensor shows one value[\s\S]*it is busy[\s\S]*Even the lowest setting/);
+});
+
+test("an aim is chosen within what the boards can do, seen before, and set", async () => {
+  const seen = [];
+  await show(tuned(), {
+    role: "tune",
+    prepare: ({ answers }) => (answers["tuner.set"] = (params) => {
+      seen.push(params);
+      return changed([{ path: "tuner.target", from: "watts 1150", to: "watts 1200" }], { applied: !params.dry_run });
+    }),
+  });
+  await page.click("text=Aim and bounds");
+  await page.waitForSelector("dialog .outlook b");
+  const range = page.locator("dialog input[type=range]");
+  const [low, high] = [Number(await range.getAttribute("min")), Number(await range.getAttribute("max"))];
+  const span = [0, 23].map((i) => miner.answers["tuner.curve"]({ points: 24 }).reduce((sum, { points }) => sum + points[i].watts[0], 0));
+  assert.ok(low <= span[0] && low > span[0] - 10 && high >= span[1] && high < span[1] + 10, `${low} to ${high}, not ${span}`);
+  assert.equal(await range.inputValue(), "1150");
+  await range.press("ArrowRight");
+  assert.equal(await page.inputValue("dialog input[type=number]"), "1160");
+  await page.fill("dialog input[type=number]", "1200");
+  while (miner.calls.findLast(({ method }) => method === "tuner.predict").params.aim.watts !== 1200) await page.waitForTimeout(50);
+  assert.match(await text("dialog .outlook"), /By the boards' own models: [\d.]+ \([\d.]+–[\d.]+\) TH\/s at \d+ \(\d+–\d+\) W/);
+  await page.click("text=See what changes");
+  await page.waitForSelector("dialog .changes");
+  assert.deepEqual(seen, [{ aim: { watts: 1200 }, dry_run: true }]);
+  await page.click("dialog button.primary");
+  await page.waitForSelector("dialog", { state: "detached" });
+  assert.deepEqual(seen.at(-1), { aim: { watts: 1200 } });
+});
+
+test("every kind of aim, and bounds, are asked for as they are meant", async () => {
+  const set = [];
+  await show(tuned(), { role: "tune", prepare: ({ answers }) => (answers["tuner.set"] = (params) => (set.push(params), changed([{ path: "tuner.target", from: 1, to: 2 }]))) });
+  const ask = async (kind, fill = async () => {}) => {
+    await page.click("text=Aim and bounds");
+    await page.locator("dialog .choice").getByText(kind, { exact: true }).click();
+    await fill();
+    await page.click("text=See what changes");
+    await page.waitForSelector("dialog .changes");
+    await page.keyboard.press("Escape");
+    return set.at(-1);
+  };
+  assert.deepEqual(await ask("Efficiency"), { aim: "efficiency", dry_run: true });
+  assert.deepEqual(await ask("Off"), { aim: "off", dry_run: true });
+  const hashrate = await ask("Hashrate");
+  assert.ok(Math.abs(hashrate.aim.hashrate - 66.2) < 0.3, "it begins where the boards are");
+  const profit = await ask("Profit", () => page.getByLabel("Revenue of a TH/s for a day").fill("0.06"));
+  assert.deepEqual(profit.aim, { profit: { price_per_kwh: 0.2873, revenue_per_ths_day: 0.06 } });
+  const bounds = await ask("Efficiency", async () => {
+    await page.getByLabel("Fans at most").fill("45");
+    await page.getByLabel("Power at most").fill("");
+  });
+  assert.deepEqual(bounds.caps, { chip_c: 80, board_c: null, fan_percent: 45, watts: null, mv: null });
+});
+
+test("power is curtailed with a ramp and for a time, and the curtailment ends", async () => {
+  const asked = [];
+  await show(tuned(), { role: "operate", prepare: ({ answers }) => (answers["tuner.curtail"] = (params) => (asked.push(params), {})) });
+  const open = () => page.getByRole("button", { name: "Curtail …" }).click();
+  await open();
+  assert.match(await text("dialog"), /Curtailed to 980\u202fW/);
+  await page.click("text=End the curtailment");
+  await page.waitForSelector("dialog", { state: "detached" });
+  assert.deepEqual(asked.at(-1), { watts: null, ramp_s: 60 });
+  await open();
+  await page.click("text=Cap the power");
+  await page.fill("dialog input[type=number]", "700");
+  await page.getByLabel("How fast").selectOption("300");
+  await page.getByLabel("For how long").selectOption("3600");
+  await page.click("dialog button.primary");
+  await page.waitForSelector("dialog", { state: "detached" });
+  assert.deepEqual(asked.at(-1), { watts: 700, ramp_s: 300, for_s: 3600 });
+  await open();
+  await page.locator("dialog .choice").getByText("Sleep").click();
+  await page.click("text=Put to sleep");
+  await page.waitForSelector("dialog", { state: "detached" });
+  assert.deepEqual(asked.at(-1).watts, 0);
+  miner.answers["tuner.curtail"] = () => { throw { code: -32021, message: "Denied", data: "Nobody here can hold that." }; };
+  await open();
+  await page.click("text=End the curtailment");
+  await page.waitForSelector("dialog .alert.bad");
+  assert.match(await text("dialog .alert.bad"), /Nobody here can hold that/);
+});
+
+test("where nothing is tuned nothing is promised, and clock and voltage are the owner's", async () => {
+  const state = tunedAlone();
+  const { tuner } = state;
+  tuner.aim = tuner.demand.aim = "off";
+  Object.assign(tuner.stations[0], { activity: "off", ths: 0, watts: 0, rounds: 0, last: null });
+  await show(state, { prepare: ({ answers }) => Object.assign(answers, { "tuner.curve": () => [{ station: 0, points: [] }], "tuner.steps": () => [], "tuner.predict": () => [{ station: 0, prediction: null }] }) });
+  const section = await page.locator("#tuner").innerText();
+  assert.match(section, /Off[\s\S]*clocks and voltage are as configured[\s\S]*known once they are tuned/);
+  assert.doesNotMatch(section, /promised|What was done/i);
+  await page.locator(".cell").first().click();
+  assert.equal(await page.locator(".why").count(), 0);
+  await page.click("text=Aim and bounds");
+  await page.locator("dialog .choice").getByText("Power").click();
+  assert.equal(await page.locator("dialog input[type=range]").count(), 0, "nobody knows what the boards can do");
+  assert.ok(await page.getByRole("button", { name: "See what changes" }).isDisabled());
+  await page.fill("dialog input[type=number] >> nth=0", "15.5");
+  await page.waitForFunction(() => document.querySelector("dialog .outlook").innerText.includes("not known"));
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Curtail …" }).click();
+  assert.match(await text("dialog"), /nobody to hold a cap/);
+});
+
+test("a board that is tuned is not set by hand", async () => {
+  await show(tunedAlone());
+  await page.waitForSelector("#tuner .chart canvas");
+  assert.match(await text("#tuner .marks"), /Promised[\s\S]*Measured[\s\S]*Aim, the best efficiency: \d+\.\d\u202fW/);
+  await page.click("text=Clock and voltage");
+  assert.match(await text("dialog"), /The tuner sets them for this board/);
+  assert.equal(await page.locator("dialog input").count(), 0);
 });
 
 test("a time-limited change counts down and can be kept", async () => {

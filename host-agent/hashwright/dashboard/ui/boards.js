@@ -4,12 +4,13 @@ import { Dial, Dialog, Fact, Field, Meter, Pill, Section } from "./widgets.js";
 import { review } from "./change.js";
 import { call, constraint, may, toast, words } from "./store.js";
 import { heat } from "./overview.js";
+import { tunerOf } from "./tuner.js";
 import { NONE, duration, percent, rate, rateParts, unit, whole } from "./format.js";
 
 export const Boards = ({ miner }) => html`<${Section} id="boards" title=${miner.boards.length === 1 ? "Board" : "Boards"}>
-  <div class="cards">${miner.boards.map((board) => html`<${Board} key=${board.index} board=${board} station=${miner.stations[board.station ?? -1]} />`)}</div><//>`;
+  <div class="cards">${miner.boards.map((board) => html`<${Board} key=${board.index} board=${board} station=${miner.stations[board.station ?? -1]} tuned=${tunerOf(miner, board.index) !== undefined} />`)}</div><//>`;
 
-function Board({ board, station }) {
+function Board({ board, station, tuned }) {
   const [asks, setAsks] = useState(null);
   const { hps, sigma_hps: sigma } = board.hashrate.m1;
   const share = board.expected_hps > 0 ? hps / board.expected_hps : null;
@@ -53,7 +54,7 @@ function Board({ board, station }) {
     </dl></details>
     ${may("board.set") && html`<footer><button type="button" onClick=${() => setAsks("set")}>Clock and voltage …</button>
       <button type="button" onClick=${() => toggle(board)}>${isOff(board) ? "Switch on …" : "Switch off …"}</button></footer>`}
-    ${asks === "set" && html`<${SetPoint} board=${board} wanted=${points?.wanted} onClose=${() => setAsks(null)} />`}
+    ${asks === "set" && html`<${SetPoint} board=${board} wanted=${points?.wanted} tuned=${tuned} onClose=${() => setAsks(null)} />`}
     ${asks === "clear" && html`<${Clear} board=${board} fault=${fault} onClose=${() => setAsks(null)} />`}
   </article>`;
 }
@@ -69,7 +70,7 @@ function toggle(board) {
   });
 }
 
-function SetPoint({ board, wanted, onClose }) {
+function SetPoint({ board, wanted, tuned, onClose }) {
   const mhz = constraint(`board[${board.index}].frequency_mhz`);
   const mv = constraint(`board[${board.index}].voltage_mv`);
   const [clock, setClock] = useState(Math.round(wanted?.mhz ?? board.target_mhz));
@@ -80,6 +81,10 @@ function SetPoint({ board, wanted, onClose }) {
     onClose();
     review({ title: `Set board ${board.index}`, method: "board.set", params, text: "Heat and the guard may still hold it below this." });
   };
+  if (tuned) {
+    return html`<${Dialog} title=${`Board ${board.index}: clock and voltage`} onClose=${onClose}><p>The tuner sets them for this board. Give it another aim, or switch it off first.</p>
+      <footer><button type="button" onClick=${onClose}>Close</button></footer><//>`;
+  }
   return html`<${Dialog} title=${`Board ${board.index}: clock and voltage`} onClose=${onClose}><form onSubmit=${submit}>
     ${mhz && html`<${Dial} label="Clock" unit="MHz" value=${clock} min=${mhz.min} max=${mhz.max} onInput=${setClock} hint=${`${mhz.min} to ${mhz.max} MHz; the profile says ${mhz.default}`} />`}
     ${mv && html`<${Dial} label="Core voltage" unit="mV" value=${voltage} min=${mv.min} max=${mv.max} onInput=${setVoltage} hint=${`${mv.min} to ${mv.max} mV; the profile says ${mv.default}`} />`}

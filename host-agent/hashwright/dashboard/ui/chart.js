@@ -3,26 +3,36 @@ import uPlot from "./vendor/uplot.js";
 import { html, useEffect, useLayoutEffect, useRef } from "./lib.js";
 import { clock } from "./format.js";
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 /** The colours are written #rrggbb. */
-const faint = (name) => `${colour(name)}33`;
+export const faint = (name) => `${colour(name)}33`;
 
 /**
  * `lines`: [{ name, colour, dash?, width?, hidden? }], `band`: [upper, lower, colour] by position of the lines from 1,
  * `data`: [times, values...], `format(value)`: for axis and legend, `span`: [from, to] of the time axis.
  */
 export function Chart({ lines, band, data, format, label, span, floor, height = 260 }) {
+  const latest = useRef();
+  latest.current = { format, span };
+  const make = (width) => options(lines, band, latest, width, height, floor);
+  return html`<${Plot} options=${make} data=${data} shape=${JSON.stringify([lines, band, floor])} label=${label} height=${height} />`;
+}
+
+/**
+ * A uPlot that stays as wide as its place and in the colours of the theme. `options(width)` is asked for when it is made,
+ * which is done again when `shape` is another text.
+ */
+export function Plot({ options, data, shape, label, height }) {
   const place = useRef();
   const chart = useRef();
-  const shape = JSON.stringify([lines, band, floor]);
   const latest = useRef();
-  latest.current = { data, format, span };
+  latest.current = { options, data };
 
   useEffect(() => {
     const box = place.current;
     const make = () => {
       chart.current?.destroy();
-      chart.current = new uPlot(options(lines, band, latest, box.clientWidth, height, floor), latest.current.data, box);
+      chart.current = new uPlot(latest.current.options(box.clientWidth), latest.current.data, box);
     };
     make();
     const sizes = new ResizeObserver(() => chart.current.setSize({ width: box.clientWidth, height }));
@@ -45,8 +55,10 @@ export function Chart({ lines, band, data, format, label, span, floor, height = 
   return html`<div class="chart" role="img" aria-label=${label} ref=${place}></div>`;
 }
 
+/** What all axes have in common. */
+export const axis = () => ({ stroke: colour("muted"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" });
+
 function options(lines, band, latest, width, height, floor) {
-  const axis = { stroke: colour("muted"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   const say = (value) => (value === null || value === undefined ? "–" : latest.current.format(value));
   return {
     width,
@@ -59,8 +71,8 @@ function options(lines, band, latest, width, height, floor) {
       y: { range: (_, low, high) => limits(low, high, floor) },
     },
     axes: [
-      { ...axis, space: 70, size: 34, values: (_, ticks, __, ___, step) => ticks.map((tick) => when(tick, step)) },
-      { ...axis, size: 78, values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)) },
+      { ...axis(), space: 70, size: 34, values: (_, ticks, __, ___, step) => ticks.map((tick) => when(tick, step)) },
+      { ...axis(), size: 78, values: (_, ticks) => ticks.map((tick) => latest.current.format(tick)) },
     ],
     series: [
       { value: (_, at) => (at === null ? "" : clock(at)) , label: "Time" },

@@ -6,6 +6,7 @@ import { PendingBars, Review, review } from "./change.js";
 import { may, retryNow, set, state, useStore } from "./store.js";
 import { Overview, recall } from "./overview.js";
 import { Boards } from "./boards.js";
+import { Tuner } from "./tuner.js";
 import { Chips } from "./chips.js";
 import { Cooling } from "./cooling.js";
 import { Pools } from "./pools.js";
@@ -18,6 +19,7 @@ import { rate } from "./format.js";
 const SECTIONS = [
   ["overview", "Overview", "telemetry.subscribe", Overview],
   ["boards", "Boards", "telemetry.subscribe", Boards],
+  ["tuner", "Tuner", "tuner.status", Tuner],
   ["chips", "Chips", "telemetry.subscribe", Chips],
   ["cooling", "Cooling", "telemetry.subscribe", Cooling],
   ["pools", "Pools", "telemetry.subscribe", Pools],
@@ -38,7 +40,7 @@ function Page() {
   useEffect(() => {
     if (known) recall();
   }, [known, history?.enabled]);
-  const sections = known ? SECTIONS.filter(([id, , method]) => may(method) && (id !== "chips" || miner.chips?.length) && (id !== "cooling" || miner.stations.length)) : [];
+  const sections = known ? SECTIONS.filter(([id, , method]) => may(method) && (id !== "chips" || miner.chips?.length) && (id !== "cooling" || miner.stations.length) && (id !== "tuner" || miner.tuner?.stations.length)) : [];
   return html`<a class="skip" href="#main">Skip to the content</a>
     <${Head} miner=${miner} name=${miner?.system.name || auth?.name} sections=${sections} />
     <main id="main" class=${names(known && line.name !== "open" && "stale")}>

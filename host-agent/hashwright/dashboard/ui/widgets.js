@@ -2,10 +2,10 @@
 import { html, names, useEffect, useRef, useState } from "./lib.js";
 
 const KINDS = {
-  good: ["mining", "active", "running", "armed", "granted", "on", "accepted", "normal", "ok", "watching"],
-  busy: ["starting", "checking", "powering", "powering-up", "opening", "ramping", "verifying", "identifying", "connecting", "handshake", "returning", "winding-down", "stopping", "leaving"],
-  warn: ["waiting for a pool", "degraded", "retrying", "stale", "warning", "paused"],
-  bad: ["held", "latched", "failed", "refused", "rejected", "fault", "critical", "cooling-down", "error"],
+  good: ["mining", "active", "running", "armed", "granted", "on", "accepted", "normal", "ok", "watching", "keeping", "strong"],
+  busy: ["starting", "checking", "powering", "powering-up", "opening", "ramping", "verifying", "identifying", "connecting", "handshake", "returning", "winding-down", "stopping", "leaving", "moving", "measuring"],
+  warn: ["waiting for a pool", "degraded", "retrying", "stale", "warning", "paused", "waiting", "weak"],
+  bad: ["held", "latched", "failed", "refused", "rejected", "fault", "critical", "cooling-down", "error", "silent"],
 };
 
 /** good, busy, warn, bad or calm, for a word of the miner. */
