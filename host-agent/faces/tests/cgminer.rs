@@ -2,9 +2,12 @@
 
 mod support;
 
+use autotune::Aim;
 use faces::cgminer::{Access, Port, Step};
 use faces::{PoolChange, Refused, Wish};
 use proptest::prelude::*;
+use rpc::tuner::{Reason, StationTuner, TunerStep};
+use serde_json::json;
 use station::Mode;
 use support::{Miner, UNIX_S, writer};
 
@@ -77,6 +80,68 @@ fn numbers_have_the_decimals_that_typed_clients_expect() {
     ] {
         assert!(pools.contains(part), "{part} in {pools}");
     }
+}
+
+#[test]
+fn the_tuner_is_told_in_words_that_clients_take_for_well_or_for_trouble() {
+    let mut miner = Miner::new();
+    let told = |miner: &Miner| miner.json("tunerstatus")["TUNERSTATUS"][0].clone();
+    let off = told(&miner);
+    assert_eq!(off["TunerMode"], "Disabled");
+    assert_eq!(off["TunerChainStatus"][0]["Status"], "Disabled");
+    assert_eq!(off["ApproximateMinerPowerConsumption"], 35);
+    assert!(off.get("PowerLimit").is_none());
+
+    let tuner = &mut miner.state.tuner;
+    tuner.aim = Aim::Watts(900.0);
+    tuner.demand.aim = tuner.aim;
+    tuner.demand.caps.watts = Some(640.4);
+    tuner.demand.reasons.push(Reason {
+        code: "curtailment".to_owned(),
+        text: "curtailed".to_owned(),
+    });
+    let station = |boards: &[usize], activity: &str| StationTuner {
+        boards: boards.to_vec(),
+        activity: activity.to_owned(),
+        rounds: 4,
+        last: Some(TunerStep {
+            unix_s: UNIX_S - 90,
+            ..TunerStep::default()
+        }),
+        ..StationTuner::default()
+    };
+    tuner.stations = vec![station(&[0], "measuring"), station(&[1], "keeping")];
+    let one = told(&miner);
+    assert_eq!(one["TunerMode"], "PowerTarget");
+    assert_eq!(one["PowerLimit"], 640);
+    assert_eq!(one["DynamicPowerScaling"], "Enabled");
+    let chains = &one["TunerChainStatus"];
+    assert_eq!(chains[0]["Status"], "Testing performance profile");
+    assert_eq!(chains[0]["TunerRunning"], true);
+    assert_eq!(
+        (&chains[0]["Iteration"], &chains[0]["StageElapsed"]),
+        (&json!(4), &json!(90))
+    );
+    assert_eq!(
+        (&chains[1]["Status"], &chains[1]["TunerRunning"]),
+        (&json!("Stable"), &json!(false))
+    );
+
+    miner.state.tuner.stations[0].activity = "held".to_owned();
+    miner.state.tuner.stations[0].because =
+        Some("sensor of the Antminer, \"pcb|1\", is stuck".to_owned());
+    let held = &told(&miner)["TunerChainStatus"][0]["Status"];
+    assert_eq!(held, "Held: sensor of the , \"pcb|1\", is stuck");
+    assert!(
+        !miner
+            .ask(b"tunerstatus")
+            .to_uppercase()
+            .contains("ANTMINER")
+    );
+
+    miner.state.tuner.demand.asleep = true;
+    let asleep = &told(&miner)["TunerChainStatus"][1]["Status"];
+    assert_eq!(asleep, "Mining is paused");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod multicast;
 mod reply;
 mod report;
 mod request;
+mod tuner;
 mod write;
 
 use std::net::IpAddr;

@@ -5,6 +5,7 @@ use rpc::state::{BoardStatus, PoolStatus};
 use station::Mode;
 
 use super::reply::{Record, Reply, Value, two, whole};
+use super::tuner;
 use crate::Now;
 use crate::read::{self, Place};
 
@@ -52,7 +53,7 @@ pub(super) fn report(command: &str, parameter: Option<&str>, now: &Now<'_>) -> O
         "fans" => fans(now),
         "temps" => temps(now),
         "tempctrl" => tempctrl(now),
-        "tunerstatus" => tunerstatus(now),
+        "tunerstatus" => tuner::tunerstatus(now),
         _ => return None,
     };
     Some(reply)
@@ -610,26 +611,6 @@ fn tempctrl(now: &Now<'_>) -> Reply {
         true => Reply::error(10, "No board here is cooled by this agent".to_owned()),
         false => Reply::success(200, "Temperature control").list("TEMPCTRL", records),
     }
-}
-
-/// There is no tuner, and it says so; the power is real.
-fn tunerstatus(now: &Now<'_>) -> Reply {
-    let miner_w = now.state.miner.power_w;
-    let chains = now.state.boards.iter().map(|board| {
-        let alone = read::station_of(now.state, board).is_some_and(|own| own.boards.len() == 1);
-        let watts = board.power_w.filter(|_| alone);
-        Record::default()
-            .with("HashchainIndex", board.index)
-            .with("Status", "Disabled")
-            .with("TunerRunning", false)
-            .with_known("ApproximatePowerConsumptionWatt", watts.map(whole))
-    });
-    let record = Record::default()
-        .with_known("ApproximateMinerPowerConsumption", miner_w.map(whole))
-        .with("DynamicPowerScaling", "Disabled")
-        .with("TunerMode", "Disabled")
-        .with("TunerChainStatus", Value::Records(chains.collect()));
-    Reply::success(203, "No tuner is at work").one("TUNERSTATUS", record)
 }
 
 /// The averages that cgminer has, hashes per second.
