@@ -76,6 +76,8 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Measure a board at every point of a grid of clock and voltage
+    Sweep(cli::sweep::SweepArgs),
     /// Measure this program on this machine
     Bench {
         #[command(subcommand)]
@@ -194,6 +196,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             ConfigCommand::Confirm(args) => say(&cli::config_confirm(&args).await?)?,
             ConfigCommand::Rollback(args) => say(&cli::config_rollback(&args).await?)?,
         },
+        Command::Sweep(args) => return cli::sweep::run(&args, look).await,
         Command::Bench { command } => bench::run(&command).await?,
     }
     Ok(ExitCode::SUCCESS)

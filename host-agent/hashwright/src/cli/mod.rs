@@ -17,9 +17,12 @@ use crate::commands::say;
 pub mod auth;
 pub mod client;
 pub mod history;
+pub mod live;
 pub mod look;
 pub mod reach;
 pub mod render;
+pub mod still;
+pub mod sweep;
 pub mod top;
 
 pub use client::{Client, ClientError, TOKEN_VARIABLE, Target};

@@ -358,7 +358,8 @@ fn simulated_note<'a>(boards: impl IntoIterator<Item = &'a BoardStatus>) -> Opti
     (!indices.is_empty()).then(|| format!("{note} {}", indices.join(", ")))
 }
 
-fn ansi(pieces: &[Piece], colour: bool) -> String {
+/// Pieces as a line for the terminal.
+pub(super) fn ansi(pieces: &[Piece], colour: bool) -> String {
     let piece = |piece: &Piece| match piece.level {
         Some(level) => painted(&piece.text, level, colour),
         None => piece.text.clone(),
