@@ -66,7 +66,7 @@ READS = {
     "fans": (202, "FANS", {"FAN": int, "ID": int, "RPM": int, "Speed": int}),
     "temps": (201, "TEMPS", {"TEMP": int, "ID": int, "Chip": float}),
     "tempctrl": (200, "TEMPCTRL", {"Mode": str, "Target": float, "Hot": float, "Dangerous": float}),
-    "tunerstatus": (203, "TUNERSTATUS", {"TunerChainStatus": list}),
+    "tunerstatus": (203, "TUNERSTATUS", {"TunerMode": str, "DynamicPowerScaling": str, "TunerChainStatus": list}),
 }
 
 

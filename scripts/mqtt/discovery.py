@@ -38,7 +38,7 @@ NEEDS = {
 CLASSES = {
     "binary_sensor": {"running", "connectivity", "problem"},
     "button": {"restart", "identify", "update"},
-    "number": {"temperature"},
+    "number": {"temperature", "power"},
     "select": set(),
 }
 
@@ -54,6 +54,9 @@ def documented(key, entity):
         assert unit in UNITS[cls], f"{key}: {cls} in {unit}"
     elif cls:
         assert cls in CLASSES[platform], f"{key}: {platform} of class {cls}"
+        assert unit is None or unit in UNITS[cls], f"{key}: {cls} in {unit}"
+    # Home Assistant takes no finer step.
+    assert entity.get("step", 1) >= 0.001, key
     assert entity.get("state_class") in {None, "measurement", "total_increasing"}, key
     assert entity.get("entity_category") in {None, "config", "diagnostic"}, key
     # A sensor is never a setting.

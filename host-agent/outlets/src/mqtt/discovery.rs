@@ -228,7 +228,7 @@ impl Entities<'_> {
         });
         let price = json!({
             "platform": "number", "name": "Price of power", "unit_of_measurement": "/kWh",
-            "min": -1000, "max": 1000, "step": 0.0001, "mode": "box", "icon": "mdi:cash",
+            "min": -1000, "max": 1000, "step": 0.001, "mode": "box", "icon": "mdi:cash",
             "entity_category": "config", "value_template": "{{ value_json.price_per_kwh }}",
         });
         let surplus = json!({
