@@ -1,16 +1,20 @@
 //! What is believed about these very chips, with doubt: shared constants of the silicon, one threshold offset per chip. Learned
 //! from windows of counts by a Laplace fit: the most likely values, and the curvature there as covariance. The covariance has the
-//! shape of an arrow, few shared constants and many chips, so that a fit of hundreds of chips costs milliseconds.
+//! shape of an arrow, few shared constants and many domains, so that a fit of hundreds of chips costs milliseconds.
+//!
+//! Domains differ in leakage too. A chip that leaks takes voltage from its own domain, the more the warmer it is, and fast chips leak
+//! more; where domains are of few chips this outweighs thresholds. An offset is therefore counted at a usual share of leakage: what
+//! it says is how much voltage of the board the chip needs there.
 //!
 //! Priors are what is published about the board: its curve, its nominal power, the usual spread between chips.
 
 use crate::layout::{Layout, Scope};
-use crate::math::{Square, density, dot, inverse, phi, quadratic, times};
+use crate::math::{Square, density, dot, inverse, inverse_of, phi, quadratic, times};
 use crate::plant::{Outcome, Plant};
 
 /// Shared constants: threshold, mV; ln of its slope; ln of its spread over cores; ln of the share of lost work that comes back
-/// wrong; its rise with temperature, mV/K; ln of switching power; ln of leakage.
-pub(crate) const SHARED: usize = 7;
+/// wrong; its rise with temperature, mV/K; ln of switching power; ln of leakage; ln of power beside the boards.
+pub(crate) const SHARED: usize = 8;
 const THRESHOLD: usize = 0;
 const SLOPE: usize = 1;
 const SIGMA: usize = 2;
@@ -18,6 +22,7 @@ const WRONG: usize = 3;
 const WARM: usize = 4;
 const SWITCHING: usize = 5;
 const LEAKAGE: usize = 6;
+const BESIDE: usize = 7;
 
 /// Wrong nonces per good one that healthy chips have: of order 0.01 % in logs of factory firmware.
 const WRONG_FLOOR: f64 = 1e-4;
@@ -32,6 +37,11 @@ const SPREAD: (f64, f64) = (0.003, 0.03);
 const CORE_SPREAD: f64 = 0.034;
 /// Where it starts: between a usual and a poor board.
 const SPREAD_AT_FIRST: f64 = 0.008;
+/// Usual share of leakage in a domain's current.
+const LEAK_SHARE: f64 = 0.14;
+/// Fast chips leak more: e-fold for a threshold lower by this share of the nominal voltage, and how far a chip is from that rule.
+const LEAK_LINK: f64 = 0.03;
+const LEAK_APART: f64 = 0.15;
 const ROUNDS: usize = 12;
 /// Windows kept; older ones go first.
 const MOST_WINDOWS: usize = 14;
@@ -68,17 +78,65 @@ pub(crate) struct Window {
     pub(crate) weight: f64,
 }
 
-/// One chip's offset of the threshold, in spreads of its cores. In this unit the offsets say nothing about the spread; in volts a fit
-/// would make the spread small only to have small offsets.
+/// One chip's offset, in spreads of its cores. In this unit the offsets say nothing about the spread; in volts a fit would make the
+/// spread small only to have small offsets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Chip {
     offset: f64,
     prior: f64,
-    /// Precision of the prior; None: the spread of the board.
+    /// Precision of the prior; None: by the spread of the board.
     prior_precision: Option<f64>,
-    /// Curvature by the offset, and with the shared constants.
-    own: f64,
-    cross: [f64; SHARED],
+}
+
+/// What the chips of a domain have in common: the ln of their leakage over that of the board. Its chips' offsets and this make a
+/// block: inverse of its curvature, row by row, this last; and what of it follows the shared constants.
+#[derive(Clone, Debug, PartialEq)]
+struct Domain {
+    leak: f64,
+    prior: f64,
+    prior_precision: Option<f64>,
+    local: Vec<f64>,
+    pull: Vec<[f64; SHARED]>,
+}
+
+/// Curvature and slope of a domain's block while a step is worked out.
+struct Block {
+    curvature: Vec<f64>,
+    slope: Vec<f64>,
+    cross: Vec<[f64; SHARED]>,
+}
+
+impl Block {
+    fn new(size: usize) -> Self {
+        Self {
+            curvature: vec![0.0; size * size],
+            slope: vec![0.0; size],
+            cross: vec![[0.0; SHARED]; size],
+        }
+    }
+
+    /// Adds a residual that depends on one chip and on the leakage.
+    fn observe(&mut self, chip: usize, own: f64, leak: f64, residual: f64, weight: f64) {
+        let size = self.slope.len();
+        let last = size - 1;
+        self.curvature[chip * size + chip] += weight * own * own;
+        self.curvature[chip * size + last] += weight * own * leak;
+        self.curvature[last * size + chip] += weight * own * leak;
+        self.curvature[last * size + last] += weight * leak * leak;
+        self.slope[chip] += weight * own * residual;
+        self.slope[last] += weight * leak * residual;
+    }
+
+    /// Adds a residual that depends on all of the block.
+    fn link(&mut self, lever: &[f64], residual: f64, weight: f64) {
+        let size = self.slope.len();
+        for (r, a) in lever.iter().enumerate() {
+            self.slope[r] += weight * a * residual;
+            for (c, b) in lever.iter().enumerate() {
+                self.curvature[r * size + c] += weight * a * b;
+            }
+        }
+    }
 }
 
 /// The belief about a machine.
@@ -97,6 +155,9 @@ pub(crate) struct Belief {
     shared: [f64; SHARED],
     covariance: Square<SHARED>,
     chips: Vec<Vec<Chip>>,
+    domains: Vec<Vec<Domain>>,
+    /// Power beside the boards by the profile, W.
+    beside_w: f64,
     spread: f64,
     pub(crate) windows: Vec<Window>,
 }
@@ -128,6 +189,7 @@ impl Belief {
             0.000_15 * terminal,
             0.0,
             0.0,
+            0.0,
         ];
         let sd = [
             0.025 * terminal,
@@ -137,6 +199,7 @@ impl Belief {
             0.000_25 * terminal,
             0.07,
             0.5,
+            0.6,
         ];
         let prior_precision = std::array::from_fn(|i| {
             std::array::from_fn(|j| if i == j { 1.0 / (sd[i] * sd[i]) } else { 0.0 })
@@ -145,8 +208,13 @@ impl Belief {
             offset: 0.0,
             prior: 0.0,
             prior_precision: None,
-            own: 1.0,
-            cross: [0.0; SHARED],
+        };
+        let domain = Domain {
+            leak: 0.0,
+            prior: 0.0,
+            prior_precision: None,
+            local: Vec::new(),
+            pull: Vec::new(),
         };
         let mut belief = Self {
             nominal_mv: terminal,
@@ -166,6 +234,8 @@ impl Belief {
             prior_precision,
             shared,
             chips: vec![vec![chip; layout.chips()]; layout.boards()],
+            domains: vec![vec![domain; layout.domains]; layout.boards()],
+            beside_w: layout.auxiliary_w,
             spread: SPREAD_AT_FIRST / CORE_SPREAD,
             windows: Vec::new(),
         };
@@ -176,7 +246,16 @@ impl Belief {
     /// Takes over what was learned before; doubt grows, because boards age and rooms change.
     pub(crate) fn resume(&mut self, shared: &[f64; SHARED], covariance: &Square<SHARED>) {
         let mut wider = *covariance;
-        let drift = [0.003 * self.nominal_mv, 0.05, 0.03, 0.1, 1e-9, 0.01, 0.05];
+        let drift = [
+            0.003 * self.nominal_mv,
+            0.05,
+            0.03,
+            0.1,
+            1e-9,
+            0.01,
+            0.05,
+            0.05,
+        ];
         for (i, row) in wider.iter_mut().enumerate() {
             row[i] += drift[i] * drift[i];
         }
@@ -189,8 +268,14 @@ impl Belief {
         }
     }
 
-    /// The same for a board's chips: offset and standard deviation, mV.
-    pub(crate) fn resume_chips(&mut self, board: usize, offsets: &[(f64, f64)]) {
+    /// The same for a board's chips: offset and standard deviation, mV; and for its domains: ln of leakage and its deviation, where
+    /// it is known.
+    pub(crate) fn resume_chips(
+        &mut self,
+        board: usize,
+        offsets: &[(f64, f64)],
+        leaks: &[(f64, f64)],
+    ) {
         let drift = 0.001 * self.nominal_mv;
         let sigma = self.sigma_mv();
         for (chip, &(offset, sd)) in self.chips[board].iter_mut().zip(offsets) {
@@ -200,15 +285,115 @@ impl Belief {
                 chip.prior_precision = Some(sigma * sigma / (sd * sd + drift * drift));
             }
         }
+        for (domain, &(leak, sd)) in self.domains[board].iter_mut().zip(leaks) {
+            if leak.is_finite() && sd.is_finite() {
+                domain.leak = leak;
+                domain.prior = leak;
+                domain.prior_precision = Some(1.0 / (sd * sd + 0.02 * 0.02));
+            }
+        }
         self.forget_counts();
     }
 
     fn forget_counts(&mut self) {
-        let spread = 1.0 / (self.spread * self.spread);
-        for chip in self.chips.iter_mut().flatten() {
-            chip.own = chip.prior_precision.unwrap_or(spread);
-            chip.cross = [0.0; SHARED];
+        for board in 0..self.chips.len() {
+            let (blocks, _) = self.prior_blocks(board);
+            for (domain, block) in self.domains[board].iter_mut().zip(blocks) {
+                let size = block.slope.len();
+                domain.local = inverse_of(&block.curvature, size)
+                    .unwrap_or_else(|| vec![0.0; size * size]);
+                domain.pull = block.cross;
+            }
         }
+    }
+
+    /// Blocks of a board's domains before any counts, and the cost of where they are.
+    fn prior_blocks(&self, board: usize) -> (Vec<Block>, f64) {
+        let chips = &self.chips[board];
+        let mut cost = 0.0;
+        let share = self.apart(board);
+        let usual = self.usual_lever() * share;
+        let link = if share > 0.0 {
+            self.sigma_mv() / (LEAK_LINK * self.nominal_mv)
+        } else {
+            0.0
+        };
+        let mean = self.mean_leak(board);
+        let precise = 1.0 / (self.spread * self.spread);
+        let blocks = self.domains[board]
+            .iter()
+            .zip(chips.chunks(self.per_domain.max(1)))
+            .map(|(domain, chips)| {
+                let count = chips.len();
+                let mut block = Block::new(count + 1);
+                let bend = self.usual_lever() * (domain.leak - mean);
+                let mut lever = vec![0.0; count + 1];
+                let mut sum = 0.0;
+                for (index, chip) in chips.iter().enumerate() {
+                    let (leak, residual, weight) = match chip.prior_precision {
+                        Some(precision) => (0.0, chip.prior - chip.offset, precision),
+                        None => (-usual, -(chip.offset - bend), precise),
+                    };
+                    block.observe(index, 1.0, leak, residual, weight);
+                    cost += 0.5 * weight * residual * residual;
+                    sum += (chip.offset - bend) / count as f64;
+                    lever[index] = link / count as f64;
+                }
+                lever[count] = 1.0 - link * usual;
+                let (residual, weight) = match domain.prior_precision {
+                    Some(precision) => {
+                        lever = vec![0.0; count + 1];
+                        lever[count] = 1.0;
+                        (domain.prior - domain.leak, precision)
+                    }
+                    None => {
+                        let off = LEAK_APART * LEAK_APART / count as f64;
+                        (-(domain.leak + link * sum), 1.0 / off)
+                    }
+                };
+                block.link(&lever, residual, weight);
+                cost += 0.5 * weight * residual * residual;
+                block
+            })
+            .collect();
+        (blocks, cost)
+    }
+
+    /// How much of a domain's own leakage is against the mean of its board.
+    fn apart(&self, board: usize) -> f64 {
+        1.0 - 1.0 / self.domains[board].len().max(1) as f64
+    }
+
+    /// What a domain loses for an e-fold of leakage at the usual share, in spreads of cores: offsets are counted there.
+    fn usual_lever(&self) -> f64 {
+        LEAK_SHARE / CORE_SPREAD
+    }
+
+    fn mean_leak(&self, board: usize) -> f64 {
+        let domains = &self.domains[board];
+        domains.iter().map(|domain| domain.leak).sum::<f64>() / domains.len().max(1) as f64
+    }
+
+    /// How a margin answers to the leakage of its domain, when an e-fold takes `leak_mv` there.
+    fn leak_lever(&self, board: usize, leak_mv: f64) -> f64 {
+        self.apart(board) * (self.usual_lever() - leak_mv / self.sigma_mv())
+    }
+
+    /// ln of a domain's leakage over its board's, and its standard deviation.
+    pub(crate) fn leak(&self, board: usize, domain: usize) -> (f64, f64) {
+        let mean = self.mean_leak(board);
+        let domain = &self.domains[board][domain];
+        let variance = domain.local.last().copied().unwrap_or(0.0)
+            + domain
+                .pull
+                .last()
+                .map_or(0.0, |pull| quadratic(&self.covariance, pull));
+        (domain.leak - mean, variance.max(0.0).sqrt())
+    }
+
+    /// Power beside the boards, W.
+    pub(crate) fn beside_w(&self) -> f64 {
+        self.beside_w * self.shared[BESIDE].exp()
     }
 
     pub(crate) fn shared(&self) -> ([f64; SHARED], Square<SHARED>) {
@@ -217,11 +402,26 @@ impl Belief {
 
     /// Offset and standard deviation of a chip against the mean of its machine, mV.
     pub(crate) fn offset(&self, board: usize, chip: usize) -> (f64, f64) {
-        let chip = &self.chips[board][chip];
-        let pull: [f64; SHARED] = std::array::from_fn(|i| chip.cross[i] / chip.own);
-        let variance = 1.0 / chip.own + quadratic(&self.covariance, &pull);
         let sigma = self.sigma_mv();
-        (sigma * chip.offset, sigma * variance.sqrt())
+        let (variance, pull) = self.block_of(board, chip, 1.0, 0.0);
+        let variance = variance + quadratic(&self.covariance, &pull);
+        let offset = self.chips[board][chip].offset;
+        (sigma * offset, sigma * variance.max(0.0).sqrt())
+    }
+
+    /// Of a combination of a chip's offset and its domain's leakage: variance while the shared constants hold, and how it follows them.
+    fn block_of(&self, board: usize, chip: usize, own: f64, leak: f64) -> (f64, [f64; SHARED]) {
+        let domain = &self.domains[board][chip / self.per_domain.max(1)];
+        let size = domain.pull.len();
+        let last = size - 1;
+        let index = chip % self.per_domain.max(1);
+        let at = |r: usize, c: usize| domain.local[r * size + c];
+        let variance = own * own * at(index, index)
+            + 2.0 * own * leak * at(index, last)
+            + leak * leak * at(last, last);
+        let pull =
+            std::array::from_fn(|i| own * domain.pull[index][i] + leak * domain.pull[last][i]);
+        (variance, pull)
     }
 
     /// Spread of the thresholds between chips, mV.
@@ -268,6 +468,7 @@ impl Belief {
             ("warm_mv_per_k", self.shared[WARM], sd(WARM)),
             pair("switching_w_per_mhz_v2", grown(SWITCHING, self.k_switching)),
             pair("leakage_w_per_v2", grown(LEAKAGE, self.k_leakage)),
+            pair("beside_w", grown(BESIDE, self.beside_w)),
         ]
     }
 
@@ -275,15 +476,23 @@ impl Belief {
     pub(crate) fn plant(&self, board: usize, sinks: Vec<(f64, f64)>, dead: &[bool]) -> Plant {
         let chips = &self.chips[board];
         let count = chips.len();
+        let mean = self.mean_leak(board);
+        let leak = |chip: usize| self.domains[board][chip / self.per_domain.max(1)].leak - mean;
+        let usual = self.usual_lever();
+        let leakage = self.k_leakage * self.shared[LEAKAGE].exp();
         Plant {
             per_domain: self.per_domain,
             hashes_per_clock: self.hashes_per_clock,
             switching: vec![self.k_switching * self.shared[SWITCHING].exp(); count],
-            leakage: vec![self.k_leakage * self.shared[LEAKAGE].exp(); count],
+            leakage: (0..count).map(|chip| leakage * leak(chip).exp()).collect(),
             leak_scale_k: 40.0,
             threshold_mv: chips
                 .iter()
-                .map(|chip| self.shared[THRESHOLD] + self.sigma_mv() * chip.offset)
+                .enumerate()
+                .map(|(index, chip)| {
+                    let own = chip.offset - usual * leak(index);
+                    self.shared[THRESHOLD] + self.sigma_mv() * own
+                })
                 .collect(),
             reference_mhz: self.reference_mhz,
             slope: self.shared[SLOPE].exp(),
@@ -297,34 +506,43 @@ impl Belief {
         }
     }
 
-    /// Variance of a chip's margin, in spreads, at a clock, temperature and margin.
+    /// Variance of a chip's margin, in spreads, at a clock and an outcome.
     pub(crate) fn margin_variance(
         &self,
         board: usize,
         chip: usize,
         mhz: f64,
-        die_c: f64,
-        z: f64,
+        outcome: &Outcome,
     ) -> f64 {
-        let u = self.margin_lever(board, chip, mhz, die_c, z);
-        quadratic(&self.covariance, &u) + 1.0 / self.chips[board][chip].own
+        let (lever, variance) = self.margin_lever(board, chip, mhz, outcome);
+        quadratic(&self.covariance, &lever) + variance
     }
 
-    /// How a chip's margin answers to the shared constants, its offset following.
+    /// How a chip's margin answers to the shared constants, its offset and its domain's leakage following; and the variance of what
+    /// does not follow.
     fn margin_lever(
         &self,
         board: usize,
         chip: usize,
         mhz: f64,
-        die_c: f64,
-        z: f64,
-    ) -> [f64; SHARED] {
-        let chip = &self.chips[board][chip];
-        let mut lever = self.lever(mhz, die_c, z + chip.offset);
-        for (slot, cross) in lever.iter_mut().zip(&chip.cross) {
-            *slot += cross / chip.own;
+        outcome: &Outcome,
+    ) -> ([f64; SHARED], f64) {
+        let z = outcome.margins[chip];
+        let leak_mv = outcome.leak_mv[chip / self.per_domain.max(1)];
+        let offset = self.own_offset(board, chip);
+        let (variance, pull) = self.block_of(board, chip, -1.0, self.leak_lever(board, leak_mv));
+        let mut lever = self.lever(mhz, outcome.die_c[chip], z + offset);
+        for (slot, pull) in lever.iter_mut().zip(&pull) {
+            *slot -= pull;
         }
-        lever
+        (lever, variance)
+    }
+
+    /// What of a chip's offset is its own threshold, in spreads.
+    fn own_offset(&self, board: usize, chip: usize) -> f64 {
+        let domain = &self.domains[board][chip / self.per_domain.max(1)];
+        let bend = self.usual_lever() * (domain.leak - self.mean_leak(board));
+        self.chips[board][chip].offset - bend
     }
 
     fn lever(&self, mhz: f64, die_c: f64, z: f64) -> [f64; SHARED] {
@@ -347,19 +565,34 @@ impl Belief {
         for (board, outcome) in outcomes.iter().enumerate() {
             watts += outcome.watts;
             leak += outcome.leak_w;
-            for (chip, &z) in outcome.margins.iter().enumerate() {
-                let weight = scale * mhz[board][chip] * density(z);
-                let u = self.margin_lever(board, chip, mhz[board][chip], outcome.die_c[chip], z);
-                for (slot, value) in shared.iter_mut().zip(&u) {
-                    *slot += weight * value;
+            for (index, domain) in self.domains[board].iter().enumerate() {
+                let size = domain.pull.len();
+                // What the domain's work follows: its chips' offsets and its leakage.
+                let mut local = vec![0.0; size];
+                for slot in 0..size - 1 {
+                    let chip = index * self.per_domain.max(1) + slot;
+                    let z = outcome.margins[chip];
+                    let weight = scale * mhz[board][chip] * density(z);
+                    let (u, _) = self.margin_lever(board, chip, mhz[board][chip], outcome);
+                    for (sum, value) in shared.iter_mut().zip(&u) {
+                        *sum += weight * value;
+                    }
+                    local[slot] -= weight;
+                    local[size - 1] += weight * self.leak_lever(board, outcome.leak_mv[index]);
                 }
-                own += weight * weight / self.chips[board][chip].own;
+                for r in 0..size {
+                    for c in 0..size {
+                        own += local[r] * local[c] * domain.local[r * size + c];
+                    }
+                }
             }
         }
         let mut power = [0.0; SHARED];
         let leak_share = leak / watts.max(1e-9);
-        power[SWITCHING] = 1.0 - leak_share;
-        power[LEAKAGE] = leak_share;
+        let beside = self.beside_w() / (watts + self.beside_w()).max(1e-9);
+        power[SWITCHING] = (1.0 - leak_share) * (1.0 - beside);
+        power[LEAKAGE] = leak_share * (1.0 - beside);
+        power[BESIDE] = beside;
         (
             (quadratic(&self.covariance, &shared) + own).max(0.0).sqrt(),
             quadratic(&self.covariance, &power).max(0.0).sqrt(),
@@ -395,7 +628,7 @@ impl Belief {
             let z = outcome.margins[chip];
             let expected = count.expected * phi(z);
             let slope = count.expected * density(z);
-            let doubt = self.margin_variance(board, chip, window.mhz[chip], outcome.die_c[chip], z);
+            let doubt = self.margin_variance(board, chip, window.mhz[chip], &outcome);
             let variance =
                 expected.max(1.0) + (0.01 * count.expected).powi(2) + slope * slope * doubt;
             sum += (count.valid - expected).powi(2) / variance;
@@ -444,21 +677,22 @@ impl Belief {
         self.place_between(&place, &place);
     }
 
-    fn point(&self) -> ([f64; SHARED], Vec<Vec<f64>>) {
-        let offsets = |chips: &Vec<Chip>| chips.iter().map(|chip| chip.offset).collect();
-        (self.shared, self.chips.iter().map(offsets).collect())
+    fn point(&self) -> Point {
+        let chips = self.chips.iter().flatten().map(|chip| chip.offset);
+        let domains = self.domains.iter().flatten().map(|domain| domain.leak);
+        (self.shared, chips.chain(domains).collect())
     }
 
-    fn place_between(
-        &mut self,
-        a: &([f64; SHARED], Vec<Vec<f64>>),
-        b: &([f64; SHARED], Vec<Vec<f64>>),
-    ) {
+    fn place_between(&mut self, a: &Point, b: &Point) {
         self.shared = std::array::from_fn(|i| 0.5 * (a.0[i] + b.0[i]));
-        for (board, chips) in self.chips.iter_mut().enumerate() {
-            for (index, chip) in chips.iter_mut().enumerate() {
-                chip.offset = 0.5 * (a.1[board][index] + b.1[board][index]);
-            }
+        let offsets = self.chips.iter_mut().flatten().map(|chip| &mut chip.offset);
+        let leaks = self
+            .domains
+            .iter_mut()
+            .flatten()
+            .map(|domain| &mut domain.leak);
+        for (slot, (a, b)) in offsets.chain(leaks).zip(a.1.iter().zip(&b.1)) {
+            *slot = 0.5 * (a + b);
         }
     }
 
@@ -466,22 +700,15 @@ impl Belief {
     #[allow(clippy::needless_range_loop)]
     fn step(&mut self, layout: &Layout) -> (f64, f64) {
         let sigma = self.sigma_mv();
-        let spread = 1.0 / (self.spread * self.spread);
         let from_prior: [f64; SHARED] = std::array::from_fn(|i| self.prior[i] - self.shared[i]);
         let mut a = self.prior_precision;
         let mut g = times(&self.prior_precision, &from_prior);
         let mut cost = 0.5 * dot(&from_prior, &g);
-        let mut chip_g: Vec<Vec<f64>> = Vec::with_capacity(self.chips.len());
-        for chips in &mut self.chips {
-            let mut pulls = Vec::with_capacity(chips.len());
-            for chip in chips {
-                chip.own = chip.prior_precision.unwrap_or(spread);
-                chip.cross = [0.0; SHARED];
-                let off = chip.prior - chip.offset;
-                cost += 0.5 * chip.own * off * off;
-                pulls.push(chip.own * off);
-            }
-            chip_g.push(pulls);
+        let mut blocks: Vec<Vec<Block>> = Vec::with_capacity(self.chips.len());
+        for board in 0..self.chips.len() {
+            let (prior, paid) = self.prior_blocks(board);
+            cost += paid;
+            blocks.push(prior);
         }
         let wrong_share = self.wrong_share();
         let windows = std::mem::take(&mut self.windows);
@@ -498,24 +725,29 @@ impl Belief {
                     let z = outcome.margins[chip].clamp(-3.0, 6.0);
                     let eta = phi(z);
                     let slope = count.expected * density(z);
-                    let offset = self.chips[board][chip].offset;
+                    let domain = chip / self.per_domain.max(1);
+                    let offset = self.own_offset(board, chip);
                     let lever = self.lever(seen.mhz[chip], outcome.die_c[chip], z + offset);
+                    let by_leak = self.leak_lever(board, outcome.leak_mv[domain]);
                     let good = count.expected * eta;
                     let bad = count.expected * (wrong_share * (1.0 - eta) + WRONG_FLOOR * eta);
                     let weight = |mean: f64, rough: f64| {
                         window.weight / (mean.max(0.3) + (rough * mean).powi(2))
                     };
-                    let target = &mut self.chips[board][chip];
-                    let mut observe = |j: [f64; SHARED], own: f64, residual: f64, weight: f64| {
+                    let block = &mut blocks[board][domain];
+                    let (slot, last) = (chip % self.per_domain.max(1), block.slope.len() - 1);
+                    // `rise` is what the count gains for a spread of margin.
+                    let mut observe = |j: [f64; SHARED], rise: f64, residual: f64, weight: f64| {
+                        let (own, leak) = (-rise, rise * by_leak);
                         for r in 0..SHARED {
                             g[r] += weight * j[r] * residual;
-                            target.cross[r] += weight * j[r] * own;
+                            block.cross[slot][r] += weight * j[r] * own;
+                            block.cross[last][r] += weight * j[r] * leak;
                             for c in 0..SHARED {
                                 a[r][c] += weight * j[r] * j[c];
                             }
                         }
-                        target.own += weight * own * own;
-                        chip_g[board][chip] += weight * own * residual;
+                        block.observe(slot, own, leak, residual, weight);
                     };
                     for (seen, mean, rough) in [
                         (count.valid, good, RATE_ROUGHNESS),
@@ -534,22 +766,24 @@ impl Belief {
                     let rise = slope;
                     observe(
                         lever.map(|l| l * rise),
-                        -rise,
+                        rise,
                         count.valid - good,
                         weight(good, RATE_ROUGHNESS),
                     );
                     let fall = -slope * (wrong_share - WRONG_FLOOR);
                     let mut j = lever.map(|l| l * fall);
                     j[WRONG] = count.expected * wrong_share * (1.0 - eta);
-                    observe(j, -fall, count.wrong - bad, weight(bad, WRONG_ROUGHNESS));
+                    observe(j, fall, count.wrong - bad, weight(bad, WRONG_ROUGHNESS));
                 }
             }
             if let Some(read) = window.watts.filter(|w| w.is_finite() && *w > 0.0) {
                 let efficiency = layout.supply_efficiency(watts);
-                let model = watts / efficiency + layout.auxiliary_w;
+                let beside = self.beside_w();
+                let model = watts / efficiency + beside;
                 let mut j = [0.0; SHARED];
                 j[SWITCHING] = (watts - leak_w) / efficiency / model;
                 j[LEAKAGE] = leak_w / efficiency / model;
+                j[BESIDE] = beside / model;
                 let weight = window.weight / (POWER_ROUGHNESS * POWER_ROUGHNESS);
                 let residual = (read / model).ln();
                 cost += 0.5 * weight * residual * residual;
@@ -562,23 +796,57 @@ impl Belief {
             }
         }
         self.windows = windows;
-        // Schur complement: chips are eliminated one by one.
-        for (chips, pulls) in self.chips.iter().zip(&chip_g) {
-            for (chip, pull) in chips.iter().zip(pulls) {
-                for r in 0..SHARED {
-                    let share = chip.cross[r] / chip.own;
-                    g[r] -= share * pull;
-                    for c in 0..SHARED {
-                        a[r][c] -= share * chip.cross[c];
+        // Schur complement: domains are eliminated one by one.
+        let mut changes: Vec<Vec<Vec<f64>>> = Vec::with_capacity(blocks.len());
+        for (domains, blocks) in self.domains.iter_mut().zip(blocks) {
+            let mut of_board = Vec::with_capacity(blocks.len());
+            for (domain, block) in domains.iter_mut().zip(blocks) {
+                let size = block.slope.len();
+                if let Some(local) = inverse_of(&block.curvature, size) {
+                    domain.local = local;
+                }
+                let row = |r: usize| &domain.local[r * size..(r + 1) * size];
+                let change: Vec<f64> = (0..size)
+                    .map(|r| row(r).iter().zip(&block.slope).map(|(a, b)| a * b).sum())
+                    .collect();
+                let pull: Vec<[f64; SHARED]> = (0..size)
+                    .map(|r| {
+                        let mut sum = [0.0; SHARED];
+                        for (value, cross) in row(r).iter().zip(&block.cross) {
+                            for (slot, cross) in sum.iter_mut().zip(cross) {
+                                *slot += value * cross;
+                            }
+                        }
+                        sum
+                    })
+                    .collect();
+                for (k, cross) in block.cross.iter().enumerate() {
+                    for r in 0..SHARED {
+                        g[r] -= cross[r] * change[k];
+                        for c in 0..SHARED {
+                            a[r][c] -= cross[r] * pull[k][c];
+                        }
                     }
                 }
+                domain.pull = pull;
+                of_board.push(change);
             }
+            changes.push(of_board);
         }
         let Some(covariance) = inverse(&a) else {
             return (cost, 0.0);
         };
         self.covariance = covariance;
-        let limits = [sigma, 0.4, 0.2, 0.7, 0.000_3 * self.nominal_mv, 0.1, 0.4];
+        let limits = [
+            sigma,
+            0.4,
+            0.2,
+            0.7,
+            0.000_3 * self.nominal_mv,
+            0.1,
+            0.4,
+            0.4,
+        ];
         let mut step = times(&covariance, &g);
         let mut largest = 0.0_f64;
         let longest = step
@@ -595,12 +863,27 @@ impl Belief {
         self.shared[WRONG] = self.shared[WRONG].clamp(-7.0, 0.0);
         self.shared[SIGMA] =
             self.shared[SIGMA].clamp((0.01 * self.nominal_mv).ln(), (0.1 * self.nominal_mv).ln());
-        for (chips, pulls) in self.chips.iter_mut().zip(&chip_g) {
-            for (chip, pull) in chips.iter_mut().zip(pulls) {
-                let change = damping * pull / chip.own - dot(&chip.cross, &step) / chip.own;
-                let change = change.clamp(-1.0, 1.0);
-                chip.offset += change;
-                largest = largest.max(change.abs());
+        self.shared[BESIDE] = self.shared[BESIDE].clamp(-2.5, 2.0);
+        let per_domain = self.per_domain.max(1);
+        for ((domains, chips), changes) in
+            self.domains.iter_mut().zip(&mut self.chips).zip(&changes)
+        {
+            for ((domain, chips), change) in domains
+                .iter_mut()
+                .zip(chips.chunks_mut(per_domain))
+                .zip(changes)
+            {
+                let mut moved = change
+                    .iter()
+                    .zip(&domain.pull)
+                    .map(|(change, pull)| damping * change - dot(pull, &step));
+                for chip in chips {
+                    let change = moved.next().unwrap_or(0.0).clamp(-1.0, 1.0);
+                    chip.offset += change;
+                    largest = largest.max(change.abs());
+                }
+                let change = moved.next().unwrap_or(0.0).clamp(-0.3, 0.3);
+                domain.leak = (domain.leak + change).clamp(-2.0, 2.0);
             }
         }
         (cost, largest)
@@ -610,9 +893,13 @@ impl Belief {
     fn estimate_spread(&mut self) {
         let mut sum = 0.0;
         let mut count = 0.0;
-        for chip in self.chips.iter().flatten() {
-            sum += chip.offset * chip.offset + 1.0 / chip.own;
-            count += 1.0;
+        for board in 0..self.chips.len() {
+            for chip in 0..self.chips[board].len() {
+                let usual = self.usual_lever() * self.apart(board);
+                let (variance, _) = self.block_of(board, chip, 1.0, -usual);
+                sum += self.own_offset(board, chip).powi(2) + variance;
+                count += 1.0;
+            }
         }
         // A few more of the usual spread, so that a single chip says little.
         let usual = (SPREAD_AT_FIRST / CORE_SPREAD).powi(2);
@@ -622,6 +909,9 @@ impl Belief {
             .clamp(SPREAD.0 / CORE_SPREAD, SPREAD.1 / CORE_SPREAD);
     }
 }
+
+/// Shared constants, offsets of all chips, leakages of all domains.
+type Point = ([f64; SHARED], Vec<f64>);
 
 /// Power of a board at its terminals at the nominal point, W.
 fn prior_board_w(layout: &Layout) -> f64 {

@@ -20,6 +20,7 @@ pub use plan::{Aim, Caps, Plan, Problem, Reach, Setting};
 pub use plant::{Bounds, Outcome, Plant};
 pub use report::{
     Activity, BoardModel, BoardReading, CalibrateError, Calibration, ChipModel, ChipQuality,
-    ChipReading, Command, Event, Explanation, Fitted, Grade, Observation, Prediction, Status, Step,
+    ChipReading, Command, DomainModel, Event, Explanation, Fitted, Grade, Observation, Prediction,
+    Status, Step,
 };
 pub use tuner::Tuner;

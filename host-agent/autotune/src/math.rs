@@ -88,6 +88,42 @@ pub(crate) fn inverse<const N: usize>(a: &Square<N>) -> Option<Square<N>> {
     Some(out)
 }
 
+/// The same for a matrix of any small size, row by row.
+pub(crate) fn inverse_of(a: &[f64], n: usize) -> Option<Vec<f64>> {
+    if a.len() != n * n {
+        return None;
+    }
+    let mut l = vec![0.0; n * n];
+    for i in 0..n {
+        for j in 0..=i {
+            let dot: f64 = (0..j).map(|k| l[i * n + k] * l[j * n + k]).sum();
+            let rest = a[i * n + j] - dot;
+            if i == j {
+                if rest.is_nan() || rest <= 0.0 {
+                    return None;
+                }
+                l[i * n + i] = rest.sqrt();
+            } else {
+                l[i * n + j] = rest / l[j * n + j];
+            }
+        }
+    }
+    let mut out = vec![0.0; n * n];
+    let mut y = vec![0.0; n];
+    for column in 0..n {
+        for i in 0..n {
+            let unit = if i == column { 1.0 } else { 0.0 };
+            let dot: f64 = (0..i).map(|k| l[i * n + k] * y[k]).sum();
+            y[i] = (unit - dot) / l[i * n + i];
+        }
+        for i in (0..n).rev() {
+            let dot: f64 = (i + 1..n).map(|k| l[k * n + i] * out[k * n + column]).sum();
+            out[i * n + column] = (y[i] - dot) / l[i * n + i];
+        }
+    }
+    Some(out)
+}
+
 /// `a · b`.
 pub(crate) fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
@@ -132,5 +168,11 @@ mod tests {
             }
         }
         assert!(inverse(&[[1.0, 2.0], [2.0, 1.0]]).is_none());
+        let flat: Vec<f64> = a.iter().flatten().copied().collect();
+        let of_any_size = inverse_of(&flat, 3).unwrap();
+        for (i, value) in of_any_size.iter().enumerate() {
+            assert!((value - b[i / 3][i % 3]).abs() < 1e-12);
+        }
+        assert!(inverse_of(&[1.0, 2.0, 2.0, 1.0], 2).is_none());
     }
 }

@@ -151,6 +151,8 @@ pub struct Problem<'a> {
     pub mv: (f64, f64),
     /// Bounds of clocks and margins.
     pub bounds: Bounds,
+    /// Power beside the boards, W.
+    pub beside_w: f64,
     /// Correction of the power that the picture gives.
     pub power_factor: f64,
     /// Price to begin with, if one is known.
@@ -294,8 +296,7 @@ impl Problem<'_> {
     /// Input power for a power at the terminals, W.
     #[must_use]
     pub fn input_w(&self, terminals_w: f64) -> f64 {
-        let net =
-            terminals_w / self.layout.supply_efficiency(terminals_w) + self.layout.auxiliary_w;
+        let net = terminals_w / self.layout.supply_efficiency(terminals_w) + self.beside_w;
         net * self.power_factor
     }
 

@@ -65,6 +65,8 @@ pub struct Outcome {
     pub leak_w: f64,
     /// Voltage of the domains, mV.
     pub domain_mv: Vec<f64>,
+    /// What each domain loses for an e-fold of its leakage, mV.
+    pub leak_mv: Vec<f64>,
     /// Die temperatures, °C.
     pub die_c: Vec<f64>,
     /// Voltage over threshold in spreads, chip by chip.
@@ -113,6 +115,7 @@ impl Plant {
             leak_w: pass.leak_w,
             hottest_c: die_c.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             domain_mv: pass.domain_v.iter().map(|v| v * 1000.0).collect(),
+            leak_mv: pass.leak_v.iter().map(|v| v * 1000.0).collect(),
             margins: pass.margins,
             die_c,
         }
@@ -223,6 +226,8 @@ struct Pass {
     /// Margin that each chip has to keep.
     required: Vec<f64>,
     domain_v: Vec<f64>,
+    /// Leakage of each domain, S, then what it takes of its voltage, V.
+    leak_v: Vec<f64>,
     resistance: Vec<f64>,
     /// Σ of hashes·clock·density over sigma, per domain, TH/s per V.
     lever: Vec<f64>,
@@ -246,6 +251,7 @@ impl Pass {
             margins: vec![0.0; chips],
             required: vec![f64::NEG_INFINITY; chips],
             domain_v: vec![0.0; domains],
+            leak_v: vec![0.0; domains],
             resistance: vec![0.0; domains],
             lever: vec![0.0; domains],
             gradient: vec![0.0; chips],
@@ -293,7 +299,7 @@ impl Pass {
         let per_domain = plant.per_domain.max(1);
         let mut leaks = 0.0;
         let mut ohms = plant.path_ohm;
-        let mut leak_v = vec![0.0; self.domain_v.len()];
+        self.leak_v.fill(0.0);
         for domain in 0..self.domain_v.len() {
             let mut sum = 0.0;
             for chip in domain * per_domain..(domain + 1) * per_domain {
@@ -301,7 +307,7 @@ impl Pass {
                 let busy = if plant.dead[chip] { 0.0 } else { mhz[chip] };
                 self.conductance[chip] = plant.switching[chip] * busy + leak;
                 sum += self.conductance[chip];
-                leak_v[domain] += leak;
+                self.leak_v[domain] += leak;
             }
             self.resistance[domain] = 1.0 / sum.max(1e-9);
             ohms += self.resistance[domain];
@@ -316,7 +322,8 @@ impl Pass {
         for domain in 0..self.domain_v.len() {
             let v = amps * self.resistance[domain];
             self.domain_v[domain] = v;
-            leaks += leak_v[domain] * v * v;
+            leaks += self.leak_v[domain] * v * v;
+            self.leak_v[domain] *= v * self.resistance[domain];
             let mut lever = 0.0;
             for chip in domain * per_domain..(domain + 1) * per_domain {
                 let threshold = plant.threshold_mv[chip]

@@ -294,6 +294,16 @@ pub struct ChipModel {
     pub mhz: f64,
 }
 
+/// One domain in a model: chips in parallel.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DomainModel {
+    /// ln of its leakage over the mean of its board.
+    pub leak: f64,
+    /// Standard deviation of that.
+    pub sd: f64,
+}
+
 /// Something that happened to a board's model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -335,8 +345,10 @@ pub struct BoardModel {
     pub regret: f64,
     /// Whether tuning had come to an end.
     pub complete: bool,
-    /// Chips.
+    /// Chips; their offsets are counted at a usual share of leakage.
     pub chips: Vec<ChipModel>,
+    /// Domains.
+    pub domains: Vec<DomainModel>,
     /// What happened, newest last; at most 32.
     pub history: Vec<Event>,
 }

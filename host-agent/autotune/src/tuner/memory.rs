@@ -6,7 +6,7 @@ use crate::belief::{Belief, SHARED};
 use crate::layout::{Layout, Scope};
 use crate::math::{Square, inverse};
 use crate::plan::Setting;
-use crate::report::{BoardModel, ChipModel, Event, Fitted, Observation, Step};
+use crate::report::{BoardModel, ChipModel, DomainModel, Event, Fitted, Observation, Step};
 
 impl Tuner {
     /// What is known of the boards with serial numbers, to be stored; the setting is the best one known to be good.
@@ -67,6 +67,12 @@ impl Tuner {
                     regret: self.regret,
                     complete: self.complete,
                     chips: chips.collect(),
+                    domains: (0..self.layout.domains)
+                        .map(|domain| {
+                            let (leak, sd) = self.belief.leak(board, domain);
+                            DomainModel { leak, sd }
+                        })
+                        .collect(),
                     history: self.history.iter().cloned().collect(),
                 })
             })
@@ -119,7 +125,8 @@ impl Tuner {
                 .iter()
                 .map(|chip| (chip.offset_mv + apart, chip.sd_mv))
                 .collect();
-            self.belief.resume_chips(board, &offsets);
+            let leaks: Vec<_> = model.domains.iter().map(|d| (d.leak, d.sd)).collect();
+            self.belief.resume_chips(board, &offsets, &leaks);
             setting.mv[board] = self.layout.on_step(model.mv);
             for (slot, chip) in setting.mhz[board].iter_mut().zip(&model.chips) {
                 *slot = self.layout.on_grid(chip.mhz);
@@ -261,6 +268,14 @@ fn unfit(layout: &Layout, fresh: &Belief, model: &BoardModel) -> Option<String> 
             "its numbers for chip {chip} cannot be: offset {} mV with a deviation of {} mV",
             odd.offset_mv, odd.sd_mv
         ));
+    }
+    let domains_fit = model.domains.len() == layout.domains
+        && model
+            .domains
+            .iter()
+            .all(|domain| domain.leak.abs() < 3.0 && domain.sd > 0.0 && domain.sd < 3.0);
+    if !domains_fit {
+        return Some("its domains are not those of this board, or their numbers cannot be".into());
     }
     if model.shared.len() != SHARED || !fresh.plausible(&model.shared) {
         return Some("its fitted numbers cannot be those of a board of this profile".into());

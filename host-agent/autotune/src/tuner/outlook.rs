@@ -4,7 +4,7 @@ use super::{LEAST_MARGIN, POWER_OFF, QUANTILE, Tuner, flat_top};
 use crate::belief::Window;
 use crate::math::{density, phi, quantile};
 use crate::plan::{Aim, Plan, Problem, Reach, Setting};
-use crate::plant::Bounds;
+use crate::plant::{Bounds, Outcome};
 use crate::report::Observation;
 
 impl Tuner {
@@ -37,12 +37,12 @@ impl Tuner {
     }
 
     /// Doubt of a chip's threshold at a clock, mV: by the fit, or what is proven here and what the way there adds.
-    pub(super) fn doubt_mv(&self, board: usize, chip: usize, mhz: f64, die_c: f64, z: f64) -> f64 {
+    pub(super) fn doubt_mv(&self, board: usize, chip: usize, mhz: f64, outcome: &Outcome) -> f64 {
         let sigma = self.belief.sigma_mv();
         let fitted = sigma
             * self
                 .belief
-                .margin_variance(board, chip, mhz, die_c, z)
+                .margin_variance(board, chip, mhz, outcome)
                 .max(0.0)
                 .sqrt();
         let (shared, covariance) = self.belief.shared();
@@ -63,8 +63,7 @@ impl Tuner {
             .enumerate()
             .map(|(board, seen)| self.belief.at_window(board, seen).watts)
             .sum();
-        let picture =
-            terminals / self.layout.supply_efficiency(terminals) + self.layout.auxiliary_w;
+        let picture = terminals / self.layout.supply_efficiency(terminals) + self.belief.beside_w();
         if picture > 0.0 {
             self.power_factor = (read / picture).clamp(0.8, 1.25);
         }
@@ -79,8 +78,7 @@ impl Tuner {
         for (board, outcome) in plan.outcomes.iter().enumerate() {
             for chip in 0..outcome.margins.len() {
                 let mhz = plan.setting.mhz[board][chip];
-                let doubt =
-                    self.doubt_mv(board, chip, mhz, outcome.die_c[chip], outcome.margins[chip]);
+                let doubt = self.doubt_mv(board, chip, mhz, &outcome);
                 grown |= doubt > 1.05 * plants[board].doubt_mv[chip];
                 plants[board].doubt_mv[chip] = doubt;
             }
@@ -188,6 +186,7 @@ impl Tuner {
                 least_margin,
                 quantiles: QUANTILE,
             },
+            beside_w: self.belief.beside_w(),
             power_factor: self.power_factor,
             price: self
                 .plan
@@ -235,8 +234,7 @@ impl Tuner {
                 let mut plant = self.belief.plant(board, rising, &self.silent[board]);
                 let outcome = here.outcome(mv, &mhz);
                 for (chip, &mhz) in mhz.iter().enumerate().take(plant.doubt_mv.len()) {
-                    plant.doubt_mv[chip] =
-                        self.doubt_mv(board, chip, mhz, outcome.die_c[chip], outcome.margins[chip]);
+                    plant.doubt_mv[chip] = self.doubt_mv(board, chip, mhz, &outcome);
                 }
                 Some(plant)
             })
@@ -254,8 +252,7 @@ impl Tuner {
                 let outcome = plant.outcome(self.setting.mv[board], &self.setting.mhz[board]);
                 for chip in 0..plant.doubt_mv.len() {
                     let mhz = self.setting.mhz[board][chip];
-                    let (c, z) = (outcome.die_c[chip], outcome.margins[chip]);
-                    plant.doubt_mv[chip] = self.doubt_mv(board, chip, mhz, c, z);
+                    plant.doubt_mv[chip] = self.doubt_mv(board, chip, mhz, &outcome);
                 }
                 plant
             })
@@ -322,9 +319,7 @@ impl Tuner {
                     continue;
                 }
                 let mhz = plan.setting.mhz[board][chip];
-                let variance =
-                    self.belief
-                        .margin_variance(board, chip, mhz, outcome.die_c[chip], z);
+                let variance = self.belief.margin_variance(board, chip, mhz, outcome);
                 lost += mhz * self.layout.hashes_per_clock * 1e-6 * flat_top(z) * variance;
             }
         }
@@ -347,13 +342,9 @@ impl Tuner {
                 let information = count.expected
                     * density(z).powi(2)
                     * (1.0 / eta.max(0.01) + wrong * wrong / bad);
-                let variance = self.belief.margin_variance(
-                    board,
-                    chip,
-                    seen.mhz[chip],
-                    outcome.die_c[chip],
-                    z,
-                );
+                let variance = self
+                    .belief
+                    .margin_variance(board, chip, seen.mhz[chip], &outcome);
                 let after = 1.0 / (1.0 / variance.max(1e-9) + information);
                 lost += seen.mhz[chip] * flat_top(z) * after;
                 all += seen.mhz[chip] * eta;

@@ -431,6 +431,7 @@ impl Bench {
                     least_margin: -5.0,
                     quantiles: 0.0,
                 },
+                beside_w: layout.auxiliary_w,
                 power_factor: factor,
                 price,
             };
@@ -531,10 +532,7 @@ pub fn run(name: &str, quality: Quality, seed: u64, ambient_c: f64, aim: Aim) ->
         while let Some(step) = tuner.poll_step() {
             println!(
                 "{:6.0} {} | {} | {}",
-                step.at_s,
-                step.hypothesis,
-                step.evidence,
-                step.decision
+                step.at_s, step.hypothesis, step.evidence, step.decision
             );
         }
     }
@@ -697,10 +695,7 @@ pub fn restart(bench: &Bench, tuner: &Tuner, aim: Aim, seed: u64) -> f64 {
         while let Some(step) = next.poll_step() {
             println!(
                 "R {:6.0} {} | {} | {}",
-                step.at_s,
-                step.hypothesis,
-                step.evidence,
-                step.decision
+                step.at_s, step.hypothesis, step.evidence, step.decision
             );
         }
     }
