@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::api::methods::Faces;
+use crate::api::tuning::Tuning;
 use crate::board::{self, Report, Simulation};
 use crate::clock::Clock;
 use crate::collect::{self, BoardSource, Sources, StationSource};
@@ -54,6 +55,11 @@ pub struct Agent {
     _bare: Vec<Option<Arc<StationEnd>>>,
     /// The tuners, one for each station, in their order.
     pub tuners: Vec<tune::Handle>,
+    /// What was learned of boards.
+    pub models: tune::Models,
+    /// The ways to the registers of the boards' chips, by position in the config.
+    pub registers: Vec<mpsc::Sender<board::ReadAsk>>,
+    clock: Clock,
     tasks: JoinSet<()>,
 }
 
@@ -86,7 +92,7 @@ impl Agent {
         let (holds_in, holds) = watch::channel(Holds::at_start(config));
         let mut bare = Vec::new();
         let (mut sources, mut rates) = (Vec::new(), Vec::new());
-        let clocks: Vec<_> = config.boards.iter().map(|_| watch::channel(None)).collect();
+        let (mut clocks, mut registers) = (Vec::new(), Vec::new());
         for (index, configured) in config.boards.iter().enumerate() {
             let partition = Partition::new(index as u32, config.boards.len() as u32)?;
             let mut board =
@@ -110,26 +116,37 @@ impl Agent {
                 None => without_station(configured, clock),
             };
             bare.push(end);
+            let (clocks_in, own_clocks) = watch::channel(None);
+            clocks.push(Some(clocks_in));
+            let (reads_in, reads) = mpsc::channel(board::READS);
+            registers.push(reads_in);
             let links = board::Links {
                 assignment: assignment.clone(),
                 routes: routes.clone(),
                 report: report_in,
                 power: Some(power),
-                clocks: clocks[index].1.clone(),
+                clocks: own_clocks,
+                reads,
                 events: events.clone(),
                 stop: stop.clone(),
             };
             tasks.spawn(guarded(board::run(board, links, clock), stopper.clone()));
         }
         let (stations, handles) = stations.spawn(&mut tasks, &events, &idle, stopper, clock)?;
-        let tuners = tuners(
-            config, &stations, &handles, &sources, clocks, seed, &events, &stop, clock,
-        );
+        let models = tune::models(config);
+        let shared = Shared {
+            models: &models,
+            seed,
+            events: &events,
+            stop: &stop,
+            clock,
+        };
         let mut tuner_ends = Vec::new();
-        for (task, end) in tuners {
+        for (task, end) in tuners(config, &stations, &handles, &sources, &mut clocks, &shared) {
             tasks.spawn(guarded(task.run(), stopper.clone()));
             tuner_ends.push(end);
         }
+        let (owner_in, owner) = watch::channel(tune::Wish::of(&config.tuner));
         for board in simulated.iter().flatten() {
             let (mut stop, stopper) = (stop.clone(), stopper.clone());
             let world = board.clone().run(clock, {
@@ -158,6 +175,11 @@ impl Agent {
             reach: settings::Reach {
                 stations: handles,
                 bare: bare.clone(),
+                tuners: tuner_ends.clone(),
+                models: models.clone(),
+                // Those of boards on stations are their tuners'.
+                clocks,
+                owner: owner_in,
                 pools: upstream.control(),
                 holds: holds_in,
             },
@@ -175,6 +197,8 @@ impl Agent {
             pools,
             lookout: Mutex::default(),
             holds,
+            tuners: tuner_ends.clone(),
+            owner,
         };
         let first = collect::snapshot(&sources, clock.now(), false);
         let (state_in, state) = watch::channel(Arc::new(first));
@@ -208,6 +232,9 @@ impl Agent {
             simulated,
             _bare: bare,
             tuners: tuner_ends,
+            models,
+            registers,
+            clock,
             tasks,
         })
     }
@@ -222,6 +249,12 @@ impl Agent {
             shares: self.shares.clone(),
             history: self.history.clone(),
             metrics: Some(Arc::new(crate::outlets::metrics())),
+            tuning: Tuning {
+                tuners: self.tuners.clone(),
+                models: self.models.clone(),
+                registers: self.registers.clone(),
+                clock: self.clock,
+            },
         }
     }
 
@@ -238,39 +271,46 @@ impl Agent {
     }
 }
 
-/// A tuner for each station. Watts and hashrates are asked of the whole miner, so each gets its part by
-/// nominal power.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "called once, with what was put together there"
-)]
+/// What all tuners share.
+struct Shared<'s> {
+    models: &'s tune::Models,
+    seed: u64,
+    events: &'s EventLog,
+    stop: &'s Stop,
+    clock: Clock,
+}
+
+/// A tuner for each station, which gets the ways to its boards' clocks. Watts and hashrates are asked of the whole
+/// miner, so each gets its part by nominal power.
 fn tuners(
     config: &Config,
     stations: &[StationSource],
     handles: &[StationHandle],
     boards: &[BoardSource],
-    mut clocks: Vec<(
-        watch::Sender<Option<tune::Clocks>>,
-        watch::Receiver<Option<tune::Clocks>>,
-    )>,
-    seed: u64,
-    events: &EventLog,
-    stop: &Stop,
-    clock: Clock,
+    clocks: &mut [Option<watch::Sender<Option<tune::Clocks>>>],
+    shared: &Shared<'_>,
 ) -> Vec<(tune::Task, tune::Handle)> {
     let nominal = |board: &usize| config.boards[*board].profile.limits.power_w;
     let all: f64 = stations.iter().flat_map(|s| &s.boards).map(nominal).sum();
     let mut tuners = Vec::new();
-    for ((station, handle), seed) in stations.iter().zip(handles).zip(seed..) {
+    for ((station, handle), seed) in stations.iter().zip(handles).zip(shared.seed..) {
         let own: f64 = station.boards.iter().map(nominal).sum();
+        let share = own / all.max(1.0);
         let first = &config.boards[station.boards[0]];
+        let of = |board: &usize| &config.boards[*board];
+        let ways = station.boards.iter();
+        let ways = ways.map(|board| {
+            clocks[*board]
+                .take()
+                .unwrap_or_else(|| watch::channel(None).0)
+        });
         let links = tune::Links {
             boards: station.boards.clone(),
             profile: Arc::new(first.of_revision()),
             serials: station
                 .boards
                 .iter()
-                .map(|board| config.boards[*board].serial.clone())
+                .map(|b| of(b).serial.clone())
                 .collect(),
             scale_bits: first.scale_bits(),
             reports: station
@@ -280,23 +320,22 @@ fn tuners(
                 .collect(),
             station: station.status.clone(),
             requests: handle.requests.clone(),
-            clocks: station
-                .boards
-                .iter()
-                .map(|board| std::mem::replace(&mut clocks[*board], watch::channel(None)).0)
-                .collect(),
-            events: events.clone(),
-            stop: stop.clone(),
+            clocks: ways.collect(),
+            events: shared.events.clone(),
+            stop: shared.stop.clone(),
         };
-        let wish = tune::Wish::of(&config.tuner).part(own / all.max(1.0));
         let point = SetPoint {
             mhz: first.target_mhz(),
             mv: first.target_mv(),
         };
-        let agent = &config.agent;
-        let kept = agent.state_dir_given || !first.is_simulated();
-        let state_dir = kept.then_some(agent.state_dir.as_path());
-        tuners.push(tune::prepare(links, wish, state_dir, point, seed, clock));
+        let start = tune::Start {
+            wish: tune::Wish::of(&config.tuner).part(share),
+            share,
+            base: tune::Base::uniform(point, station.boards.len()),
+            models: shared.models.clone(),
+            seed,
+        };
+        tuners.push(tune::prepare(links, start, shared.clock));
     }
     tuners
 }

@@ -6,12 +6,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bm13xx::{Baud, Megahertz};
+use bm13xx::{Baud, Megahertz, Register};
 use chain::{ChangeError, Event, Output, Phase, Session, Settings};
 use mining::{Assignment, Share};
 use station::{ChainPhase, ChainReport, Notice, Severity};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
@@ -31,6 +31,8 @@ const STABLE: Duration = Duration::from_secs(60);
 const REPORT: Duration = Duration::from_millis(500);
 /// Longest time that winding down may take at exit.
 const WIND_DOWN: Duration = Duration::from_secs(5);
+/// Longest time that chips have to answer a question.
+const ANSWERS: Duration = Duration::from_secs(1);
 /// State of a board whose station gives it no power; shown as the station's own state.
 pub const UNPOWERED: &str = "unpowered";
 
@@ -93,6 +95,20 @@ impl Report {
 /// Where shares go, by the session that their job is of.
 pub type Routes = HashMap<u64, mpsc::Sender<Share>>;
 
+/// Somebody wants to know what a register of a chip says.
+#[derive(Debug)]
+pub struct ReadAsk {
+    /// Place in the chain, from the host; none for all chips.
+    pub chip: Option<u16>,
+    /// Which register.
+    pub register: Register,
+    /// What chips answered, with their places; a text for people if nothing can be read.
+    pub reply: oneshot::Sender<Result<Vec<(u16, u32)>, String>>,
+}
+
+/// Questions to a board that may wait.
+pub const READS: usize = 4;
+
 /// The ends of the channels that a board task holds.
 #[derive(Debug)]
 pub struct Links {
@@ -106,6 +122,8 @@ pub struct Links {
     pub power: Option<BoardEnd>,
     /// Clocks of single chips, while a tuner gives them.
     pub clocks: watch::Receiver<Option<Clocks>>,
+    /// Registers to read.
+    pub reads: mpsc::Receiver<ReadAsk>,
     /// Where events are noted.
     pub events: EventLog,
     /// The end of the program.
@@ -284,6 +302,7 @@ async fn attempt(board: &Board, grant: Grant, links: &mut Links, clock: Clock) -
         asked_clocks: None,
         least_mhz: board.least_mhz,
         ticket_bits,
+        reading: None,
         warnings: Vec::new(),
         failure: None,
     };
@@ -309,8 +328,19 @@ struct Shell {
     least_mhz: f64,
     /// Ticket without a tuner, zero bits beyond 32.
     ticket_bits: u8,
+    /// The question that chips are answering.
+    reading: Option<Reading>,
     warnings: Vec<String>,
     failure: Option<String>,
+}
+
+/// A question to chips and what they have answered so far.
+struct Reading {
+    register: Register,
+    wanted: usize,
+    values: Vec<(u16, u32)>,
+    due: Duration,
+    reply: oneshot::Sender<Result<Vec<(u16, u32)>, String>>,
 }
 
 impl Shell {
@@ -320,6 +350,7 @@ impl Shell {
         let mut stop_by = None;
         let mut upstream_alive = true;
         let mut tuner_alive = true;
+        let mut reads_come = true;
         let assignment = links.assignment.borrow_and_update().clone();
         self.session.handle_assignment(clock.now(), assignment);
         self.session.handle_timeout(clock.now());
@@ -353,12 +384,14 @@ impl Shell {
                 continue;
             }
             self.follow_clock(links, now);
+            self.answer(now);
             if now >= report_due {
                 self.report(links, now);
                 report_due = now + REPORT;
             }
             let wake = self.session.poll_timeout();
-            let wake = [wake, Some(report_due), stop_by]
+            let answers = self.reading.as_ref().map(|reading| reading.due);
+            let wake = [wake, Some(report_due), stop_by, answers]
                 .into_iter()
                 .flatten()
                 .min();
@@ -379,6 +412,10 @@ impl Shell {
                 }
                 () = changed(&mut links.power) => {}
                 changed = links.clocks.changed(), if tuner_alive => tuner_alive = changed.is_ok(),
+                ask = links.reads.recv(), if reads_come && self.reading.is_none() => match ask {
+                    Some(ask) => self.ask(clock.now(), ask),
+                    None => reads_come = false,
+                },
                 () = clock.sleep_until(wake) => self.session.handle_timeout(clock.now()),
             }
         }
@@ -441,6 +478,39 @@ impl Shell {
         self.asked_clocks = Some(clocks);
     }
 
+    /// Asks chips what somebody wants to know.
+    fn ask(&mut self, now: Duration, ask: ReadAsk) {
+        if ask.reply.is_closed() {
+            return;
+        }
+        if let Err(error) = self.session.read_register(now, ask.chip, ask.register) {
+            // Whoever asked may have gone.
+            let _ = ask.reply.send(Err(error.to_string()));
+            return;
+        }
+        self.reading = Some(Reading {
+            register: ask.register,
+            wanted: ask.chip.map_or(self.session.status(now).chips.len(), |_| 1),
+            values: Vec::new(),
+            due: now + ANSWERS,
+            reply: ask.reply,
+        });
+    }
+
+    /// Hands over what chips have answered, when all have or no more is to come.
+    fn answer(&mut self, now: Duration) {
+        let done =
+            |reading: &mut Reading| reading.values.len() >= reading.wanted || now >= reading.due;
+        if let Some(mut reading) = self.reading.take_if(done) {
+            reading.values.sort_unstable();
+            let answer = match reading.values.is_empty() {
+                true => Err("no chip has answered within a second; try again".to_owned()),
+                false => Ok(reading.values),
+            };
+            let _ = reading.reply.send(answer);
+        }
+    }
+
     fn handle_events(&mut self, links: &Links, now: Duration) {
         while let Some(event) = self.session.poll_event() {
             match event {
@@ -463,7 +533,19 @@ impl Shell {
                         self.warnings.push(text);
                     }
                 }
-                Event::Register { .. } => {}
+                Event::Register {
+                    chip,
+                    register,
+                    value,
+                } => {
+                    let reading = self.reading.as_mut();
+                    let reading = reading.filter(|reading| reading.register as u8 == register);
+                    if let (Some(reading), Some(chip)) = (reading, chip)
+                        && !reading.values.iter().any(|(known, _)| *known == chip)
+                    {
+                        reading.values.push((chip, value));
+                    }
+                }
                 Event::Failed(failure) => self.failure = Some(failure.to_string()),
             }
         }

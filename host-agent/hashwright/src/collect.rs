@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chain::Status;
+use rpc::tuner::{DemandStatus, TunerStatus};
 use station::Phase as StationPhase;
 use station::status::GuardLocation;
 use tokio::sync::watch;
@@ -14,13 +15,13 @@ use crate::commands::unix_time;
 use crate::control::Told;
 use crate::machine::Lookout;
 use crate::settings::Holds;
-use rpc::tuner::TunerStatus;
 
 use crate::state::{
     BoardStatus, ChipStatus, MinerStatus, NonceCounters, PoolStatus, Rate, Rates, Snapshot,
     StationStatus, SystemInfo,
 };
 use crate::stop::Stopper;
+use crate::tune;
 use crate::upstream::Pools;
 
 /// Time between two snapshots.
@@ -63,6 +64,10 @@ pub struct Sources {
     pub lookout: Mutex<Lookout>,
     /// Boards that a person wants to be without power.
     pub holds: watch::Receiver<Holds>,
+    /// The tuners, in the order of the stations.
+    pub tuners: Vec<tune::Handle>,
+    /// What the owner wants of them.
+    pub owner: watch::Receiver<tune::Wish>,
 }
 
 /// Publishes snapshots until the program stops, nobody holds power any more and the pools are left, and one
@@ -111,6 +116,10 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         board.shares_lost = report.shares_lost;
         if let Some(status) = &report.chain {
             fill(&mut board, status);
+            let tuner = sources.tuners.iter().map(|tuner| tuner.view.borrow());
+            let tuner = tuner
+                .into_iter()
+                .find(|view| view.boards.contains(&board.index));
             chips.extend(
                 status
                     .chips
@@ -127,7 +136,9 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
                         duplicates: chip.duplicates,
                         hashrate: rate(chip.rate),
                         expected_hps: chip.expected_hps,
-                        quality: None,
+                        quality: tuner
+                            .as_ref()
+                            .and_then(|view| view.chip(board.index, index.into())),
                     }),
             );
             miner.best_difficulty = miner.best_difficulty.max(status.best_difficulty);
@@ -145,7 +156,7 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         let mut status = source.status.borrow().read_at(now);
         let held = source.boards.iter().find_map(|board| holds.why(*board));
         if let Some((_, reason)) = held {
-            status.reasons.insert(0, reason.to_owned());
+            status.reasons.insert(0, reason.into_owned());
         }
         for board in &source.boards {
             if let Some(board) = boards.get_mut(*board) {
@@ -180,7 +191,8 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
     miner.rejected = left.rejected + sum(|pool| pool.rejected);
     miner.found_blocks = left.blocks + sum(|pool| pool.blocks);
     heat_and_power(&mut miner, &boards, &stations);
-    let asleep = sources.pools.is_idle();
+    let tuner = tuner(sources, now, &stations);
+    let asleep = sources.pools.is_idle() || holds.resting.is_some();
     miner.paused = holds.paused;
     miner.state = state_of(&boards, &pools, asleep, stopping, holds.paused).to_owned();
     Snapshot {
@@ -200,7 +212,35 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
         stations,
         chips,
         pools,
-        tuner: TunerStatus::default(),
+        tuner,
+    }
+}
+
+/// What the miner is tuned for, and how far that is.
+fn tuner(sources: &Sources, now: Duration, stations: &[StationStatus]) -> TunerStatus {
+    let owner = *sources.owner.borrow();
+    let told = sources.tuners.iter().enumerate().map(|(index, tuner)| {
+        let mut told = tuner.view.borrow().told(index, now, unix_time());
+        if told.activity == "waiting"
+            && let Some(why) = stations
+                .get(index)
+                .filter(|station| station.status.phase != StationPhase::Running)
+                .and_then(|station| station.status.reasons.first())
+        {
+            // Why there is no power says more than that there is none.
+            told.because = Some(why.clone());
+        }
+        told
+    });
+    TunerStatus {
+        aim: owner.aim,
+        caps: owner.caps,
+        demand: DemandStatus {
+            aim: owner.aim,
+            caps: owner.caps,
+            ..DemandStatus::default()
+        },
+        stations: told.collect(),
     }
 }
 
@@ -229,6 +269,8 @@ fn under(board: &mut BoardStatus, index: usize, station: &station::Status) {
     board.temperature_c = station.cooling.temperature_c;
     let power = station.reading("input power");
     board.power_w = power.and_then(|reading| reading.value);
+    let points = &station.set_points;
+    board.voltage_set_mv = points.derated.or(points.wanted).map(|point| point.mv);
     board.fan_percent = station.fans.iter().map(|fan| fan.duty_percent).max();
     let fault = station.guard.fault.as_ref();
     if board.state == UNPOWERED {
@@ -263,6 +305,7 @@ fn fill(board: &mut BoardStatus, status: &Status) {
         stale: status.counters.stale,
     };
     board.jobs_sent = status.jobs_sent;
+    board.ticket_bits = status.ticket_bits;
     board.dropped_bytes = status.line.dropped_bytes;
     board.crc_errors = status.line.crc_errors;
 }

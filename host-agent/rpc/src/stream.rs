@@ -30,17 +30,20 @@ pub enum Part {
     Chips,
     /// As `pool.list`.
     Pools,
+    /// As `tuner.status`.
+    Tuner,
 }
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::System,
         Self::Miner,
         Self::Boards,
         Self::Stations,
         Self::Chips,
         Self::Pools,
+        Self::Tuner,
     ];
 
     /// As it is called in the state.
@@ -53,6 +56,7 @@ impl Part {
             Self::Stations => "stations",
             Self::Chips => "chips",
             Self::Pools => "pools",
+            Self::Tuner => "tuner",
         }
     }
 }

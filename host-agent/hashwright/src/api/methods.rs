@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::door::{Door, Who};
 use super::telemetry::Hub;
+use super::tuning::{self, Tuning};
 use crate::clock::Clock;
 use crate::events::EventLog;
 use crate::record::History;
@@ -52,6 +53,8 @@ pub struct Faces {
     pub history: History,
     /// What is told at `/metrics`; nothing is there without it.
     pub metrics: Option<Metrics>,
+    /// The tuners.
+    pub tuning: Tuning,
 }
 
 impl fmt::Debug for Faces {
@@ -63,14 +66,15 @@ impl fmt::Debug for Faces {
 impl From<watch::Receiver<Arc<Snapshot>>> for Faces {
     /// A state without events and stations.
     fn from(state: watch::Receiver<Arc<Snapshot>>) -> Self {
-        let events = EventLog::new(Clock::start());
+        let clock = Clock::start();
         Self {
             state,
             settings: Settings::detached(),
-            events,
+            events: EventLog::new(clock),
             shares: ShareLog::default(),
             history: History::default(),
             metrics: None,
+            tuning: Tuning::none(clock),
         }
     }
 }
@@ -118,6 +122,7 @@ impl Server {
         };
         server.register_views();
         server.register_settings();
+        server.register_tuner();
         server.register_access();
         for method in method::TABLE {
             let subscribes = method.kind == rpc::Kind::Subscribe;
@@ -205,6 +210,42 @@ impl Server {
             let changed = settings.rollback(&who.actor(), &wanted.id).await?;
             shown(&server.faces).await;
             Ok(changed)
+        });
+    }
+
+    fn register_tuner(&mut self) {
+        self.view::<method::GetTunerStatus>(|state| &state.tuner);
+        self.now::<method::TunerSteps>(tuning::steps);
+        self.later::<method::TunerExplain, _>(|server, _, wanted| async move {
+            tuning::explain(&server.faces, wanted).await
+        });
+        self.later::<method::TunerCurve, _>(|server, _, wanted| async move {
+            tuning::curve(&server.faces, wanted).await
+        });
+        self.later::<method::TunerPredict, _>(|server, _, wanted| async move {
+            tuning::predict(&server.faces, wanted).await
+        });
+        self.later::<method::TunerProfiles, _>(|server, _, _| async move {
+            tuning::profiles(&server.faces).await
+        });
+        self.later::<method::TunerExport, _>(|server, _, wanted| async move {
+            tuning::export(&server.faces, wanted).await
+        });
+        self.later::<method::ChipReadRegister, _>(|server, _, wanted| async move {
+            tuning::read_register(&server.faces, wanted).await
+        });
+        self.wish::<method::TunerSet, _>(|wish| Ok(Wish::Tuner(wish)));
+        self.wish::<method::TunerImport, _>(|wish| Ok(Wish::ModelImport(Box::new(wish))));
+        self.wish::<method::TunerForget, _>(|wish| Ok(Wish::ModelForget(wish)));
+        self.wish::<method::TunerCalibrate, _>(|wish| Ok(Wish::Calibrate(wish)));
+        self.wish::<method::ChipSetFrequency, _>(|wish| Ok(Wish::ChipClock(wish)));
+        self.later::<method::TunerFeed, _>(|_, _, _: rpc::tuner::Feed| async move {
+            Err(Error::denied(
+                "this agent has no rules that a feed would serve",
+            ))
+        });
+        self.later::<method::TunerCurtail, _>(|_, _, _: rpc::tuner::Curtail| async move {
+            Err(Error::denied("this agent cannot be curtailed"))
         });
     }
 

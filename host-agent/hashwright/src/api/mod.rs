@@ -41,6 +41,7 @@ pub mod logs;
 pub mod methods;
 mod socket;
 mod telemetry;
+pub mod tuning;
 
 #[cfg(test)]
 mod tests;

@@ -222,6 +222,7 @@ fn rounded_parts(snapshot: &Snapshot, parts: &[Part]) -> Value {
             Part::Stations => serde_json::to_value(&snapshot.stations),
             Part::Chips => serde_json::to_value(&snapshot.chips),
             Part::Pools => serde_json::to_value(&snapshot.pools),
+            Part::Tuner => serde_json::to_value(&snapshot.tuner),
         };
         // The state is plain values with text keys, which always can be written.
         let mut value = value.unwrap_or_default();

@@ -1,8 +1,11 @@
 //! Carrying a plan out: what differs between two trees goes to the stations, boards and pools that it
 //! concerns. One that refuses undoes what others have taken already.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use autotune::BoardModel;
+use board_profiles::Profile;
 use rpc::Error;
 use station::{Command, SetPoint};
 use tokio::sync::watch;
@@ -13,6 +16,7 @@ use crate::control::Order;
 use crate::control::command::{Denied, StationHandle};
 use crate::control::group;
 use crate::control::link::StationEnd;
+use crate::tune::{self, Base};
 use crate::upstream::PoolControl;
 
 /// Boards that a person wants to be without power.
@@ -22,6 +26,8 @@ pub struct Holds {
     pub paused: bool,
     /// Those that are switched off, by position in the config.
     pub disabled: Vec<usize>,
+    /// A rule of the tuner's demand lets all of them rest, and why.
+    pub resting: Option<String>,
 }
 
 impl Holds {
@@ -31,24 +37,27 @@ impl Holds {
         Self {
             paused: false,
             disabled: disabled(config),
+            resting: None,
         }
     }
 
     /// Why a board is to be without power: a word and a sentence for people.
     #[must_use]
-    pub fn why(&self, board: usize) -> Option<(&'static str, &'static str)> {
+    pub fn why(&self, board: usize) -> Option<(&'static str, Cow<'static, str>)> {
         if self.disabled.contains(&board) {
             Some((
                 "disabled",
-                "a person has switched the board off (board.set enabled)",
+                "a person has switched the board off (board.set enabled)".into(),
             ))
         } else if self.paused {
             Some((
                 "paused",
-                "a person has paused mining (miner.resume goes on)",
+                "a person has paused mining (miner.resume goes on)".into(),
             ))
         } else {
-            None
+            let why = self.resting.as_ref()?;
+            let text = format!("a rule of [tuner] lets the boards rest: {why}");
+            Some(("asleep", text.into()))
         }
     }
 }
@@ -70,10 +79,26 @@ pub(crate) struct Reach {
     /// The boards that no station controls, by position in the config: they are told when to mine and at
     /// which clock all the same.
     pub(crate) bare: Vec<Option<Arc<StationEnd>>>,
+    /// The tuners, in the order of the stations: they say what a station runs at.
+    pub(crate) tuners: Vec<tune::Handle>,
+    /// What was learned of boards.
+    pub(crate) models: tune::Models,
+    /// The ways to the chips of boards that no station controls, by position in the config.
+    pub(crate) clocks: Vec<Option<watch::Sender<Option<tune::Clocks>>>>,
+    /// What the owner wants of the tuners, for whoever wants to know.
+    pub(crate) owner: watch::Sender<tune::Wish>,
     /// The pools.
     pub(crate) pools: PoolControl,
     /// Who is held, for whoever wants to know.
     pub(crate) holds: watch::Sender<Holds>,
+}
+
+/// Something that a station is told.
+enum Act {
+    /// By its own way.
+    Order(Order),
+    /// What it runs at, unless it is tuned: by way of its tuner.
+    Base(Base),
 }
 
 impl Reach {
@@ -83,12 +108,12 @@ impl Reach {
     ///
     /// When somebody refuses; then all is as before, as far as those who took it take it back.
     pub(crate) async fn apply(&self, before: &Tree, after: &Tree) -> Result<(), Error> {
-        let mut done: Vec<(usize, Order)> = Vec::new();
+        let mut done: Vec<(usize, Act)> = Vec::new();
         for index in 0..self.stations.len() {
-            let there = self.orders(index, before, after);
-            let back = self.orders(index, after, before);
-            for (order, undo) in there.into_iter().zip(back) {
-                if let Err(denied) = self.stations[index].ask(order).await {
+            let there = self.acts(index, before, after);
+            let back = self.acts(index, after, before);
+            for (act, undo) in there.into_iter().zip(back) {
+                if let Err(denied) = self.act(index, act).await {
                     self.undo(done).await;
                     return Err(refusal(&self.stations[index], &denied));
                 }
@@ -104,14 +129,38 @@ impl Reach {
         }
         for (index, end) in self.bare.iter().enumerate() {
             if let Some(end) = end {
-                tell(end, index, after);
+                self.tell(end, index, after);
             }
+        }
+        let wish = tune::Wish::of(&new.tuner);
+        if wish != tune::Wish::of(&old.tuner) {
+            self.tune(wish).await;
         }
         self.holds.send_replace(Holds {
             paused: after.paused,
             disabled: disabled(new),
+            resting: after.resting.clone(),
         });
         Ok(())
+    }
+
+    /// The owner wants something else of the tuners.
+    async fn tune(&self, wish: tune::Wish) {
+        self.owner.send_replace(wish);
+        for tuner in &self.tuners {
+            // One that does not answer is at its end, and the agent with it.
+            tuner.want(wish.part(tuner.share)).await;
+        }
+    }
+
+    async fn act(&self, index: usize, act: Act) -> Result<(), Denied> {
+        match act {
+            Act::Order(order) => self.stations[index].ask(order).await,
+            Act::Base(base) => match self.tuners.get(index) {
+                Some(tuner) => tuner.base(base).await,
+                None => Err(Denied::Gone),
+            },
+        }
     }
 
     /// Clears a latched fault.
@@ -129,6 +178,35 @@ impl Reach {
             .map_err(|denied| refusal(station, &denied))
     }
 
+    /// The tuner that the board with this serial number is under.
+    pub(crate) fn tuner_of(&self, serial: &str) -> Option<usize> {
+        let has =
+            |tuner: &tune::Handle| tuner.view.borrow().serials.iter().any(|own| own == serial);
+        self.tuners.iter().position(has)
+    }
+
+    /// Whether a model can be that of the board whose serial number it has.
+    pub(crate) fn fits(&self, tuner: Option<usize>, model: &BoardModel) -> Result<(), Error> {
+        let why = match tuner {
+            Some(tuner) => tune::unfit(&self.tuners[tuner].profile, model),
+            None => match Profile::builtin(&model.profile) {
+                Ok(profile) => tune::unfit(&profile, model),
+                Err(error) => Some(error.to_string()),
+            },
+        };
+        match why {
+            None => Ok(()),
+            Some(why) => Err(Error::denied(format!("this model is not used: {why}"))),
+        }
+    }
+
+    /// Boards are learned anew from what is kept of them.
+    pub(crate) async fn begin_anew(&self, tuner: Option<usize>) {
+        if let Some(tuner) = tuner.and_then(|tuner| self.tuners.get(tuner)) {
+            tuner.restart().await;
+        }
+    }
+
     /// The boards of the station with this one.
     pub(crate) fn boards_with(&self, board: usize) -> Vec<usize> {
         let has = |station: &&StationHandle| station.boards.contains(&board);
@@ -137,12 +215,13 @@ impl Reach {
     }
 
     /// What a station is told; as many and in the same order whichever tree comes first.
-    fn orders(&self, index: usize, before: &Tree, after: &Tree) -> Vec<Order> {
+    fn acts(&self, index: usize, before: &Tree, after: &Tree) -> Vec<Act> {
         let station = &self.stations[index];
-        let mut orders = Vec::new();
+        let mut acts = Vec::new();
         let (old, new) = (before.cooling_of(index), after.cooling_of(index));
         if station.fans && old.mode != new.mode {
-            orders.push(Order::Command(Command::Cooling(group::mode(new.mode))));
+            let mode = Command::Cooling(group::mode(new.mode));
+            acts.push(Act::Order(Order::Command(mode)));
         }
         let target = |tree: &Tree, cooling: Cooling| {
             let board = tree.config.boards.get(*station.boards.first()?)?;
@@ -150,29 +229,31 @@ impl Reach {
         };
         let (old, new) = (target(before, old), target(after, new));
         if let Some(celsius) = new.filter(|_| station.fans && old != new) {
-            orders.push(Order::Command(Command::Target(celsius)));
+            acts.push(Act::Order(Order::Command(Command::Target(celsius))));
         }
         let first = station.boards.first();
-        let board = |tree: &Tree| first.and_then(|first| tree.config.boards.get(*first).cloned());
-        let (Some(old), Some(new)) = (board(before), board(after)) else {
-            return orders;
+        let powered = |tree: &Tree| {
+            let board = tree.config.boards.get(*first?)?;
+            Some(board.enabled && tree.is_awake())
         };
-        let point = |board: &crate::config::Board| SetPoint {
-            mhz: board.target_mhz(),
-            mv: board.target_mv(),
+        let (Some(old), Some(new)) = (base(&station.boards, before), base(&station.boards, after))
+        else {
+            return acts;
         };
-        if point(&old) != point(&new) {
-            orders.push(Order::SetPoint(point(&new)));
-            orders.push(Order::Power(new.enabled && !after.paused));
-        } else if (old.enabled && !before.paused) != (new.enabled && !after.paused) {
-            orders.push(Order::Power(new.enabled && !after.paused));
+        let moves = old != new;
+        if moves {
+            acts.push(Act::Base(new));
         }
-        orders
+        let (was, is) = (powered(before), powered(after));
+        if let Some(on) = is.filter(|_| moves || was != is) {
+            acts.push(Act::Order(Order::Power(on)));
+        }
+        acts
     }
 
-    async fn undo(&self, done: Vec<(usize, Order)>) {
-        for (index, order) in done.into_iter().rev() {
-            if let Err(denied) = self.stations[index].ask(order).await {
+    async fn undo(&self, done: Vec<(usize, Act)>) {
+        for (index, act) in done.into_iter().rev() {
+            if let Err(denied) = self.act(index, act).await {
                 tracing::error!(boards = ?self.stations[index].boards, "not taken back: {denied}");
             }
         }
@@ -198,19 +279,59 @@ impl Reach {
     }
 }
 
-/// Tells a board without a station when to mine, and at which clock.
-fn tell(end: &StationEnd, index: usize, tree: &Tree) {
-    let Some(board) = tree.config.boards.get(index) else {
-        return;
-    };
-    let on = board.enabled && !tree.paused;
-    end.grant(0, |grant| {
-        if on && grant.wind_down {
-            grant.epoch += 1;
+impl Reach {
+    /// Tells a board without a station when to mine, and at which clocks.
+    fn tell(&self, end: &StationEnd, index: usize, tree: &Tree) {
+        let (Some(board), Some(base)) = (tree.config.boards.get(index), base(&[index], tree))
+        else {
+            return;
+        };
+        if let Some(way) = self.clocks.get(index).and_then(Option::as_ref) {
+            let own = base.clocks.into_iter().flatten().next();
+            way.send_replace(own.map(|mhz| tune::Clocks {
+                mhz,
+                top_mhz: base.point.mhz,
+                ticket_bits: None,
+            }));
         }
-        grant.wind_down = !on;
-        grant.mhz = board.target_mhz();
-    });
+        let on = board.enabled && tree.is_awake();
+        end.grant(0, |grant| {
+            if on && grant.wind_down {
+                grant.epoch += 1;
+            }
+            grant.wind_down = !on;
+            grant.mhz = base.point.mhz;
+        });
+    }
+}
+
+/// What the boards of a station run at without a tuner. If chips have clocks of their own, the set point is that
+/// of the fastest.
+fn base(boards: &[usize], tree: &Tree) -> Option<Base> {
+    let first = tree.config.boards.get(*boards.first()?)?;
+    let own = |board: &usize| tree.chips.get(board).into_iter().flatten();
+    let clocks = || boards.iter().flat_map(own).map(|(_, mhz)| *mhz);
+    let point = SetPoint {
+        mhz: clocks().fold(first.target_mhz(), f64::max),
+        mv: first.target_mv(),
+    };
+    if clocks().next().is_none() {
+        return Some(Base::uniform(point, boards.len()));
+    }
+    let of = |board: &usize| {
+        let configured = tree.config.boards.get(*board)?;
+        let count = usize::from(configured.profile.chain.chips);
+        let mut mhz = vec![configured.target_mhz(); count];
+        for (chip, own) in own(board) {
+            if let Some(slot) = mhz.get_mut(*chip) {
+                *slot = *own;
+            }
+        }
+        Some(mhz)
+    };
+    // The others keep their clock although the set point is higher.
+    let clocks = boards.iter().map(of).collect();
+    Some(Base { point, clocks })
 }
 
 fn refusal(station: &StationHandle, denied: &Denied) -> Error {

@@ -32,6 +32,14 @@ const LIMITS: &[(&str, f64, f64, Option<&str>)] = &[
     ("board.sim.split_bytes", 0.0, 0.1, None),
     ("board.sim.ambient_c", -20.0, 60.0, Some("°C")),
     ("cooling.manual_percent", 0.0, 100.0, Some("%")),
+    ("tuner.target.watts", 1.0, 1e6, Some("W")),
+    ("tuner.target.price_per_kwh", 0.0, 1e6, None),
+    ("tuner.target.revenue_per_ths_day", 1e-9, 1e6, None),
+    ("tuner.max_chip_c", 40.0, 120.0, Some("°C")),
+    ("tuner.max_board_c", 30.0, 120.0, Some("°C")),
+    ("tuner.max_fan_percent", 10.0, 100.0, Some("%")),
+    ("tuner.max_watts", 1.0, 1e6, Some("W")),
+    ("tuner.max_mv", 1.0, 1e5, Some("mV")),
 ];
 
 /// Name of the setting and its words.

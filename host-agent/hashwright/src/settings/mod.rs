@@ -25,6 +25,7 @@ use rpc::settings::{
     BoardSet, Changed, ClearFault, ConfigReport, ConfigSet, Constraint, CoolingSet, PendingChange,
     PoolAdd, PoolOrder, PoolRemove, PoolSet, PoolUpdate, View, WriteOptions,
 };
+use rpc::tuner::{Calibrate, ChipClock, OneSerial, ProfileImport, TunerSet};
 use rpc::{Error, Role};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -91,6 +92,16 @@ pub enum Wish {
     PoolSet(PoolSet),
     /// Settings by path.
     Set(ConfigSet),
+    /// What the miner is tuned for.
+    Tuner(TunerSet),
+    /// What was learned of a board elsewhere is to be used.
+    ModelImport(Box<ProfileImport>),
+    /// What was learned of a board is to be forgotten.
+    ModelForget(OneSerial),
+    /// A wall meter corrects what is believed of the power.
+    Calibrate(Calibrate),
+    /// Clocks of single chips.
+    ChipClock(ChipClock),
     /// The program is to end and start anew.
     Restart,
 }
@@ -106,7 +117,12 @@ impl Wish {
             | Self::Resume
             | Self::PoolOrder(_)
             | Self::Restart => Role::Operate,
-            Self::Board(_) => Role::Tune,
+            Self::Board(_)
+            | Self::Tuner(_)
+            | Self::ModelImport(_)
+            | Self::ModelForget(_)
+            | Self::Calibrate(_)
+            | Self::ChipClock(_) => Role::Tune,
             Self::Set(wish) => {
                 let paths = wish.values.keys().map(|path| doc::Path::parse(path));
                 let roles =
@@ -134,6 +150,11 @@ impl Wish {
             Self::PoolOrder(_) => "pool.order",
             Self::PoolSet(_) => "pool.set",
             Self::Set(_) => "config.set",
+            Self::Tuner(_) => "tuner.set",
+            Self::ModelImport(_) => "tuner.import",
+            Self::ModelForget(_) => "tuner.forget",
+            Self::Calibrate(_) => "tuner.calibrate",
+            Self::ChipClock(_) => "chip.set_frequency",
             Self::Restart => "system.restart",
         }
     }
@@ -151,6 +172,15 @@ impl Wish {
             Self::PoolOrder(wish) => serde_json::to_value(wish),
             Self::PoolSet(wish) => serde_json::to_value(wish),
             Self::Set(wish) => serde_json::to_value(wish),
+            Self::Tuner(wish) => serde_json::to_value(wish),
+            // Whose and what of; a model of a thousand chips is nothing to keep in a record.
+            Self::ModelImport(wish) => {
+                let (serial, profile) = (&wish.profile.serial, &wish.profile.profile);
+                Ok(json!({"serial": serial, "profile": profile}))
+            }
+            Self::ModelForget(wish) => serde_json::to_value(wish),
+            Self::Calibrate(wish) => serde_json::to_value(wish),
+            Self::ChipClock(wish) => serde_json::to_value(wish),
             Self::Pause | Self::Resume | Self::Restart => Ok(Value::Null),
         };
         params.unwrap_or_default()
@@ -228,6 +258,16 @@ impl Settings {
     /// As for [`confirm`](Self::confirm).
     pub async fn rollback(&self, actor: &Actor, id: &str) -> Result<Changed, Error> {
         self.call(actor, Call::Rollback(id.to_owned())).await
+    }
+
+    /// A rule lets all boards rest, with its reason, or lets them go on. What people have paused or switched off
+    /// stays so.
+    ///
+    /// # Errors
+    ///
+    /// When a station does not follow, or the agent is stopping.
+    pub async fn rest(&self, why: Option<String>) -> Result<(), Error> {
+        self.call(&Actor::agent(), Call::Rest(why)).await.map(drop)
     }
 
     /// The changes that are undone unless they are confirmed.
@@ -351,6 +391,7 @@ pub(crate) enum Call {
     Confirm(String),
     Rollback(String),
     Attach(ConfigFile),
+    Rest(Option<String>),
 }
 
 impl Call {
@@ -361,7 +402,7 @@ impl Call {
             Self::Ask(wish, how) => (!how.dry_run).then(|| (wish.method(), wish.params())),
             Self::Confirm(id) => Some(("config.confirm", json!({"id": id}))),
             Self::Rollback(id) => Some(("config.rollback", json!({"id": id}))),
-            Self::Attach(_) => None,
+            Self::Attach(_) | Self::Rest(_) => None,
         }
     }
 }

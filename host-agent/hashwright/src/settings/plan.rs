@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use autotune::Aim;
 use rpc::Error;
 use rpc::settings::{
     BoardSet, Change, ConfigSet, CoolingSet, PoolAdd, PoolOrder, PoolRemove, PoolSet, PoolSettings,
     PoolUpdate,
 };
+use rpc::tuner::{ChipClock, TunerSet};
 use serde_json::{Map, Value as Json, json};
 use station::Mode;
 use toml_edit::{DocumentMut, Table};
@@ -15,7 +17,8 @@ use toml_edit::{DocumentMut, Table};
 use super::Wish;
 use super::doc::{self, EditError, Path};
 use super::limits::{self, Limit};
-use super::tree::{Ground, Station, Subject, Tree, mode_word};
+use super::source;
+use super::tree::{Ground, Station, Subject, Tree, board_of_chip, chip_path, mode_word};
 use crate::config::reference;
 use crate::config::{Control, Cooling, CoolingMode};
 use crate::upstream;
@@ -36,7 +39,11 @@ pub(crate) struct Plan {
 impl Plan {
     /// What leads from one tree to another.
     pub(crate) fn between(ground: &Ground<'_>, before: &Tree, after: Tree) -> Result<Self, Error> {
-        let after = after.checked(ground)?;
+        let mut after = after.checked(ground)?;
+        if after.config.tuner.aim != Aim::Off {
+            // The tuner gives each chip its clock.
+            after.chips.clear();
+        }
         for (index, pool) in after.config.pools.iter().enumerate() {
             if !before.config.pools.contains(pool) {
                 upstream::check(pool, &after.config)
@@ -63,6 +70,9 @@ impl Plan {
 
 /// What a path of a change is about.
 fn subject(path: &str) -> Subject {
+    if let Some(board) = board_of_chip(path) {
+        return Subject::Chips(board);
+    }
     match Path::parse(path) {
         Ok(path) if path.table == "miner" => Subject::Paused,
         Ok(path) if path.table != "station" => Subject::of(&path),
@@ -89,9 +99,16 @@ pub(crate) fn plan(ground: &Ground<'_>, tree: &Tree, wish: &Wish) -> Result<Plan
         Wish::PoolOrder(wish) => order(&mut after, wish)?,
         Wish::PoolSet(wish) => replace(&mut after, wish)?,
         Wish::Set(wish) => set(ground, &mut after, wish, &mut notes)?,
-        Wish::ClearFault(_) | Wish::Restart => {}
+        Wish::Tuner(wish) => tuner(&mut after, wish)?,
+        Wish::ChipClock(wish) => chip_clock(ground, &mut after, wish, &mut notes)?,
+        Wish::ClearFault(_)
+        | Wish::Restart
+        | Wish::ModelImport(_)
+        | Wish::ModelForget(_)
+        | Wish::Calibrate(_) => {}
     }
     let mut plan = Plan::between(ground, tree, after)?;
+    leave_to_the_tuner(ground, &plan)?;
     if !plan.changes.is_empty() {
         plan.notes = notes;
         let late = plan.at_start();
@@ -103,6 +120,28 @@ pub(crate) fn plan(ground: &Ground<'_>, tree: &Tree, wish: &Wish) -> Result<Plan
         }
     }
     Ok(plan)
+}
+
+/// What the tuner sets nobody else may set meanwhile.
+fn leave_to_the_tuner(ground: &Ground<'_>, plan: &Plan) -> Result<(), Error> {
+    if plan.tree.config.tuner.aim == Aim::Off {
+        return Ok(());
+    }
+    for change in &plan.changes {
+        let Ok(path) = Path::parse(&change.path) else {
+            continue;
+        };
+        let set_by_it = ["frequency_mhz", "voltage_mv"].contains(&path.keys[0].as_str());
+        let index = path.index.filter(|_| path.table == "board" && set_by_it);
+        let tuned = |index: &usize| ground.stations.iter().any(|s| s.boards.contains(index));
+        if let Some(index) = index.filter(tuned) {
+            return Err(Error::denied(format!(
+                "the tuner sets clock and voltage of board {index}; stop it first (`hashwright tune stop`, or \
+                 tuner.set with the aim \"off\"), or give it another aim"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn edit_error(error: EditError) -> Error {
@@ -372,6 +411,125 @@ fn board(
                 },
             )?;
         }
+    }
+    Ok(())
+}
+
+fn tuner(tree: &mut Tree, wish: &TunerSet) -> Result<(), Error> {
+    if wish.aim.is_none() && wish.caps.is_none() {
+        return Err(Error::invalid_params(
+            "nothing to set: give aim, e.g. {\"watts\": 900} or \"off\", or caps",
+        ));
+    }
+    if let Some(aim) = wish.aim {
+        let limit = |key: &str, value: f64| {
+            let path = Path {
+                keys: vec!["target".to_owned(), key.to_owned()],
+                ..Path::new("tuner", key)
+            };
+            check(tree, &path, &json!(value))
+        };
+        match aim {
+            Aim::Watts(watts) => limit("watts", watts)?,
+            Aim::Hashrate(ths) if !(ths.is_finite() && ths > 0.0) => {
+                return Err(Error::invalid_params(format!(
+                    "{ths} TH/s is no hashrate to aim at; it must be above 0"
+                )));
+            }
+            Aim::Profit {
+                price_per_kwh,
+                revenue_per_ths_day,
+            } => {
+                limit("price_per_kwh", price_per_kwh)?;
+                limit("revenue_per_ths_day", revenue_per_ths_day)?;
+            }
+            Aim::Hashrate(_) | Aim::Efficiency | Aim::Off => {}
+        }
+        let path = Path::new("tuner", "target");
+        // Off is the default, and needs no words unless there are some.
+        if aim != Aim::Off || doc::get(&tree.doc, &path).is_some() {
+            let target = source::target(aim);
+            if doc::get(&tree.doc, &path).as_ref() != Some(&target) {
+                put(&mut tree.doc, &path, target)?;
+            }
+        }
+    }
+    if let Some(caps) = wish.caps {
+        for (key, value) in [
+            ("max_chip_c", caps.chip_c),
+            ("max_board_c", caps.board_c),
+            ("max_fan_percent", caps.fan_percent),
+            ("max_watts", caps.watts),
+            ("max_mv", caps.mv),
+        ] {
+            let path = Path::new("tuner", key);
+            let known = reference::keys("tuner").iter().any(|row| row.name == key);
+            match value {
+                Some(_) if !known => {
+                    return Err(Error::invalid_params(format!(
+                        "{key}: this version has no such cap; leave it null"
+                    )));
+                }
+                Some(value) => {
+                    check(tree, &path, &json!(value))?;
+                    put(&mut tree.doc, &path, doc::number(value))?;
+                }
+                None => put(&mut tree.doc, &path, Json::Null)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn chip_clock(
+    ground: &Ground<'_>,
+    tree: &mut Tree,
+    wish: &ChipClock,
+    notes: &mut Vec<String>,
+) -> Result<(), Error> {
+    let index = wish.board;
+    let Some(board) = tree.config.boards.get(index) else {
+        let boards = tree.config.boards.len();
+        return Err(Error::invalid_params(format!(
+            "there is no board {index}; the boards are 0 to {}",
+            boards.saturating_sub(1)
+        )));
+    };
+    let tuned = ground.stations.iter().any(|s| s.boards.contains(&index));
+    if tuned && tree.config.tuner.aim != Aim::Off {
+        return Err(Error::denied(format!(
+            "the tuner sets the clock of every chip of board {index}; stop it first (`hashwright tune stop`, or \
+             tuner.set with the aim \"off\")"
+        )));
+    }
+    let chips = usize::from(board.profile.chain.chips);
+    if let Some(chip) = wish.chip.filter(|chip| *chip >= chips) {
+        return Err(Error::invalid_params(format!(
+            "board {index} has no chip {chip}; its chips are 0 to {}",
+            chips.saturating_sub(1)
+        )));
+    }
+    let which = wish.chip.map_or(0..chips, |chip| chip..chip + 1);
+    if let (Some(mhz), Some(limit)) = (
+        wish.frequency_mhz,
+        limits::of_board(&board.profile, "frequency_mhz"),
+    ) {
+        within(&chip_path(index, which.start), mhz, limit)?;
+    }
+    let own = tree.chips.entry(index).or_default();
+    for chip in which {
+        match wish.frequency_mhz {
+            Some(mhz) => drop(own.insert(chip, mhz)),
+            None => drop(own.remove(&chip)),
+        }
+    }
+    if own.is_empty() {
+        tree.chips.remove(&index);
+    }
+    if wish.frequency_mhz.is_some() {
+        notes.push(
+            "clocks of single chips last until the agent ends, or the tuner starts".to_owned(),
+        );
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use autotune::Aim;
 use board_profiles::Profile;
 use payout::Network;
 use serde_json::{Map, Value as Json, json};
@@ -99,6 +100,18 @@ pub(crate) fn document(config: &Config) -> DocumentMut {
         }),
     );
     put("cooling", cooling(config));
+    let caps = config.tuner.caps;
+    put(
+        "tuner",
+        json!({
+            "target": (config.tuner.aim != Aim::Off).then(|| target(config.tuner.aim)),
+            "max_chip_c": caps.chip_c,
+            "max_board_c": caps.board_c,
+            "max_fan_percent": caps.fan_percent,
+            "max_watts": caps.watts,
+            "max_mv": caps.mv,
+        }),
+    );
     let quotas = upstream.strategy == Strategy::Quota;
     let pools = config.pools.iter().map(|pool| pool_values(pool, quotas));
     let boards = config.boards.iter().map(board_values);
@@ -120,6 +133,23 @@ fn full(values: &Map<String, Json>) -> Map<String, Json> {
     there
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
+}
+
+/// An aim as it stands in `[tuner]`.
+pub(super) fn target(aim: Aim) -> Json {
+    match aim {
+        Aim::Off => "off".into(),
+        Aim::Efficiency => "efficiency".into(),
+        Aim::Watts(watts) => json!({"watts": doc::number(watts)}),
+        Aim::Hashrate(ths) => json!({"hashrate": format!("{ths} TH/s")}),
+        Aim::Profit {
+            price_per_kwh,
+            revenue_per_ths_day,
+        } => json!({
+            "price_per_kwh": doc::number(price_per_kwh),
+            "revenue_per_ths_day": doc::number(revenue_per_ths_day),
+        }),
+    }
 }
 
 fn cooling(config: &Config) -> Json {

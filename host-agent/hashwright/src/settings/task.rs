@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use autotune::BoardModel;
 use rpc::settings::{Change, Changed, ClearFault, Pending, PendingChange, View, WriteOptions};
+use rpc::tuner::Calibrate;
 use rpc::{Error, Role};
 use serde_json::{Value as Json, json};
 use station::{Notice, Severity};
@@ -13,10 +15,10 @@ use tokio::sync::{mpsc, watch};
 use toml_edit::DocumentMut;
 
 use super::apply::Reach;
-use super::doc::Path;
+use super::doc::{self, Path};
 use super::plan::{Plan, plan};
 use super::source::{self, Remembered};
-use super::tree::{Ground, Station, Subject, Tree, copy};
+use super::tree::{Ground, Station, Subject, Tree, board_of_chip, copy};
 use super::{Actor, Asked, Audit, Call, ConfigFile, Published, Settings, Wish, limits, save};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -152,6 +154,7 @@ impl Task {
                 Call::Confirm(id) => self.confirm(&actor, &id).await,
                 Call::Rollback(id) => self.rollback(&actor, &id).await,
                 Call::Attach(file) => self.attach(file),
+                Call::Rest(why) => self.rest(why).await,
             };
             // Here, because whoever asked may have gone, and what they did counts all the same.
             if let Some((method, params)) = record {
@@ -170,13 +173,22 @@ impl Task {
         let how = how.checked()?;
         allowed(actor, wish.role())?;
         let outcome = match wish {
-            Wish::ClearFault(_) | Wish::Restart if how.confirm_within_s.is_some() => {
+            Wish::ClearFault(_)
+            | Wish::Restart
+            | Wish::ModelImport(_)
+            | Wish::ModelForget(_)
+            | Wish::Calibrate(_)
+                if how.confirm_within_s.is_some() =>
+            {
                 Err(Error::invalid_params(
                     "this cannot be undone, so confirm_within_s does not go with it",
                 ))
             }
             Wish::ClearFault(wish) => self.clear_fault(actor, wish, how).await,
             Wish::Restart => self.restart(actor, how),
+            Wish::ModelImport(wish) => self.import(actor, &wish.profile, how).await,
+            Wish::ModelForget(wish) => self.forget(actor, &wish.serial, how).await,
+            Wish::Calibrate(wish) => self.calibrate(actor, *wish, how).await,
             wish => self.change(actor, wish, how).await,
         };
         if let Err(error) = &outcome
@@ -437,6 +449,179 @@ impl Task {
         })
     }
 
+    /// A rule lets all boards rest, or go on.
+    async fn rest(&mut self, why: Option<String>) -> Result<Changed, Error> {
+        let tree = self.tree.clone()?;
+        let after = Tree {
+            resting: why,
+            ..tree.clone()
+        };
+        self.parts.reach.apply(&tree, &after).await?;
+        self.tree = Ok(after);
+        Ok(Changed::default())
+    }
+
+    /// Takes over what was learned of a board elsewhere.
+    async fn import(
+        &mut self,
+        actor: &Actor,
+        model: &BoardModel,
+        how: WriteOptions,
+    ) -> Result<Changed, Error> {
+        let Known { tuner, before } = self.known(&model.serial).await?;
+        self.parts.reach.fits(tuner, model)?;
+        let models = self.parts.reach.models.clone();
+        if tuner.is_none() && !models.last() {
+            return Err(Error::denied(format!(
+                "board {} is not in this miner, and an agent with simulated boards alone keeps nothing unless \
+                 state_dir is set in [agent]",
+                format::plain(&model.serial, LONGEST_VALUE)
+            )));
+        }
+        let change = Change {
+            path: profile_path(&model.serial),
+            from: before.map_or(Json::Null, |before| before.profile.into()),
+            to: model.profile.clone().into(),
+        };
+        let mut changed = Changed {
+            changes: vec![change],
+            applied: !how.dry_run,
+            ..Changed::default()
+        };
+        if how.dry_run {
+            return Ok(changed);
+        }
+        let (kept, copy) = (models.clone(), model.clone());
+        let saved = tokio::task::spawn_blocking(move || kept.save(&copy)).await;
+        match saved {
+            Ok(Ok(())) => changed.saved = models.last(),
+            Ok(Err(error)) => changed.notes.push(format!("not saved: {error}")),
+            Err(error) => changed.notes.push(format!("not saved: {error}")),
+        }
+        self.parts.reach.begin_anew(tuner).await;
+        self.note_changes(&changed.changes, actor);
+        Ok(changed)
+    }
+
+    /// Forgets what is known of a board.
+    async fn forget(
+        &mut self,
+        actor: &Actor,
+        serial: &str,
+        how: WriteOptions,
+    ) -> Result<Changed, Error> {
+        let Known { tuner, before } = self.known(serial).await?;
+        let Some(before) = before else {
+            return Err(Error::denied(format!(
+                "nothing is known of a board {}; tuner.profiles lists those that are",
+                format::plain(serial, LONGEST_VALUE)
+            )));
+        };
+        let change = Change {
+            path: profile_path(serial),
+            from: before.profile.into(),
+            to: Json::Null,
+        };
+        let changed = Changed {
+            changes: vec![change],
+            applied: !how.dry_run,
+            saved: !how.dry_run && self.parts.reach.models.last(),
+            ..Changed::default()
+        };
+        if how.dry_run {
+            return Ok(changed);
+        }
+        let (models, name) = (self.parts.reach.models.clone(), serial.to_owned());
+        let gone = tokio::task::spawn_blocking(move || models.forget(&name)).await;
+        if let Ok(Err(error)) = gone {
+            return Err(Error::denied(format!(
+                "the model cannot be removed from the state directory: {error}"
+            )));
+        }
+        self.parts.reach.begin_anew(tuner).await;
+        self.note_changes(&changed.changes, actor);
+        Ok(changed)
+    }
+
+    /// What is known of a board, and the tuner that it is under.
+    async fn known(&self, serial: &str) -> Result<Known, Error> {
+        let tuner = self.parts.reach.tuner_of(serial);
+        let (models, name) = (self.parts.reach.models.clone(), serial.to_owned());
+        let stored = tokio::task::spawn_blocking(move || models.load(&name)).await;
+        let mut before = stored.ok().and_then(Result::ok).flatten();
+        if let Some(tuner) = tuner {
+            let fresh = self.parts.reach.tuners[tuner].models().await;
+            let own = fresh.into_iter().find(|model| model.serial == serial);
+            before = own.or(before);
+        }
+        Ok(Known { tuner, before })
+    }
+
+    /// Corrects the power of a station by a wall meter.
+    async fn calibrate(
+        &mut self,
+        actor: &Actor,
+        wish: Calibrate,
+        how: WriteOptions,
+    ) -> Result<Changed, Error> {
+        let tuners = &self.parts.reach.tuners;
+        let station = match (wish.station, tuners.len()) {
+            (Some(station), count) if station < count => station,
+            (None, 1) => 0,
+            (_, 0) => return Err(Error::denied("this agent controls no station")),
+            (Some(station), count) => {
+                return Err(Error::invalid_params(format!(
+                    "there is no station {station}; the stations are 0 to {}",
+                    count - 1
+                )));
+            }
+            (None, count) => {
+                return Err(Error::invalid_params(format!(
+                    "there are {count} stations: say with `station` which one the meter measures"
+                )));
+            }
+        };
+        if !wish.watts.is_finite() || !(1.0..=1e6).contains(&wish.watts) {
+            return Err(Error::limits(
+                "watts",
+                wish.watts.into(),
+                Some(1.0),
+                Some(1e6),
+                Some("W"),
+                format!("{} W is outside of 1 to 1000000 W", wish.watts),
+            ));
+        }
+        if how.dry_run {
+            return Ok(Changed {
+                notes: vec![
+                    "only the tuner knows whether the power is steady enough to compare".to_owned(),
+                ],
+                ..Changed::default()
+            });
+        }
+        let told = tuners[station]
+            .calibrate(wish.watts)
+            .await
+            .map_err(Error::denied)?;
+        let change = Change {
+            path: format!("station[{station}].watts"),
+            from: doc::number(wish.watts / told.factor),
+            to: doc::number(wish.watts),
+        };
+        let changed = Changed {
+            changes: vec![change],
+            applied: true,
+            saved: self.parts.reach.models.last(),
+            notes: vec![format!(
+                "power is multiplied by {:.4} (\u{b1} {:.4}) from now on",
+                told.factor, told.sd
+            )],
+            ..Changed::default()
+        };
+        self.note_changes(&changed.changes, actor);
+        Ok(changed)
+    }
+
     fn restart(&mut self, actor: &Actor, how: WriteOptions) -> Result<Changed, Error> {
         let Some(file) = &self.file else {
             return Err(Error::denied(
@@ -512,7 +697,7 @@ impl Task {
 
     /// Whether a wish that changes nothing stands in the file.
     fn is_saved(&self, wish: &Wish) -> bool {
-        let lasting = !matches!(wish, Wish::Pause | Wish::Resume);
+        let lasting = !matches!(wish, Wish::Pause | Wish::Resume | Wish::ChipClock(_));
         let same = |file: &Saved| {
             let tree = self.tree.as_ref();
             tree.is_ok_and(|tree| tree.doc.to_string() == file.doc.to_string())
@@ -600,14 +785,27 @@ impl Task {
 impl Plan {
     /// Whether something of it belongs into the config file.
     fn saves(&self) -> bool {
-        self.subjects
-            .iter()
-            .any(|subject| *subject != Subject::Paused)
+        let passing = |subject: &Subject| matches!(subject, Subject::Paused | Subject::Chips(_));
+        self.subjects.iter().any(|subject| !passing(subject))
     }
+}
+
+/// What is known of a board, and the tuner that it is under.
+struct Known {
+    tuner: Option<usize>,
+    before: Option<BoardModel>,
+}
+
+/// How a model of a board is called in a list of changes.
+fn profile_path(serial: &str) -> String {
+    format!("tuner.profile.{}", format::plain(serial, LONGEST_VALUE))
 }
 
 /// The board that a setting is of.
 fn board_of(path: &str) -> Option<usize> {
+    if let Some(board) = board_of_chip(path) {
+        return Some(board);
+    }
     Path::parse(path)
         .ok()
         .filter(|path| path.table == "board")?

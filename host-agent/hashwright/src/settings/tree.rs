@@ -1,6 +1,6 @@
 //! The settings in force as one value, and all of them as a list with paths.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -28,6 +28,10 @@ pub(crate) struct Tree {
     pub(crate) cooling: Vec<Option<Cooling>>,
     /// A person has paused mining.
     pub(crate) paused: bool,
+    /// Clocks that people gave to chips, MHz, by board and place in its chain.
+    pub(crate) chips: BTreeMap<usize, BTreeMap<usize, f64>>,
+    /// A rule lets all boards rest, and why. It is nobody's wish, so no change has it in it.
+    pub(crate) resting: Option<String>,
 }
 
 /// What does not change while the agent runs.
@@ -66,7 +70,21 @@ pub(crate) enum Subject {
     Start(Path),
     /// Whether boards mine at all.
     Paused,
+    /// What the miner is tuned for.
+    Tuner,
+    /// Clocks of single chips of a board.
+    Chips(usize),
 }
+
+/// Keys of `[tuner]` that can be changed while it runs.
+pub(crate) const LIVE_TUNER: [&str; 6] = [
+    "target",
+    "max_chip_c",
+    "max_board_c",
+    "max_fan_percent",
+    "max_watts",
+    "max_mv",
+];
 
 /// Keys of `[[board]]` that can be changed while it runs.
 pub(crate) const LIVE_BOARD: [&str; 3] = ["frequency_mhz", "voltage_mv", "enabled"];
@@ -80,6 +98,7 @@ impl Subject {
             ("board", Some(index)) if path.keys.len() == 1 && is_live_key(&path.keys[0]) => {
                 Self::Board(index)
             }
+            ("tuner", None) if LIVE_TUNER.contains(&path.keys[0].as_str()) => Self::Tuner,
             _ => Self::Start(path.clone()),
         }
     }
@@ -89,7 +108,7 @@ impl Subject {
         match self {
             Self::Pools | Self::Start(_) => Role::Admin,
             Self::Cooling | Self::Paused => Role::Operate,
-            Self::Board(_) => Role::Tune,
+            Self::Board(_) | Self::Tuner | Self::Chips(_) => Role::Tune,
         }
     }
 }
@@ -102,6 +121,8 @@ impl std::fmt::Display for Subject {
             Self::Board(index) => write!(f, "board {index}"),
             Self::Start(path) => write!(f, "{path}"),
             Self::Paused => f.write_str("whether the miner is paused"),
+            Self::Tuner => f.write_str("the tuner's aim"),
+            Self::Chips(index) => write!(f, "the chips of board {index}"),
         }
     }
 }
@@ -132,7 +153,17 @@ pub(crate) fn copy(subject: &Subject, from: &DocumentMut, to: &mut DocumentMut) 
         Subject::Start(path) => {
             let _ = doc::set(to, path, doc::get(from, path).as_ref());
         }
-        Subject::Paused => {}
+        Subject::Tuner => {
+            for key in LIVE_TUNER {
+                let path = Path::new("tuner", key);
+                let value = doc::get(from, &path);
+                // What is the same stays as people wrote it.
+                if value != doc::get(to, &path) {
+                    let _ = doc::set(to, &path, value.as_ref());
+                }
+            }
+        }
+        Subject::Paused | Subject::Chips(_) => {}
     }
 }
 
@@ -144,7 +175,14 @@ impl Tree {
             cooling: vec![None; ground.stations.len()],
             doc,
             paused: false,
+            chips: BTreeMap::new(),
+            resting: None,
         })
+    }
+
+    /// Neither a person nor a rule lets all boards rest.
+    pub(crate) fn is_awake(&self) -> bool {
+        !self.paused && self.resting.is_none()
     }
 
     /// How a station is cooled, unless it has no fans.
@@ -172,6 +210,10 @@ impl Tree {
             match subject {
                 Subject::Paused => tree.paused = other.paused,
                 Subject::Cooling => tree.cooling.clone_from(&other.cooling),
+                Subject::Chips(board) => match other.chips.get(board) {
+                    Some(own) => drop(tree.chips.insert(*board, own.clone())),
+                    None => drop(tree.chips.remove(board)),
+                },
                 _ => {}
             }
         }
@@ -257,6 +299,15 @@ impl Tree {
             }
             put("target_c", own.target_c.map_or(Json::Null, doc::number));
         }
+        for (board, own) in &self.chips {
+            entries.extend(own.iter().map(|(chip, mhz)| Entry {
+                said: true,
+                path: chip_path(*board, *chip),
+                value: doc::number(*mhz),
+                secret: false,
+                origin: "changed",
+            }));
+        }
         entries.push(Entry {
             said: true,
             path: "miner.paused".to_owned(),
@@ -297,6 +348,17 @@ impl Tree {
             origin,
         }
     }
+}
+
+/// How the clock of a chip is called in a list of changes.
+pub(crate) fn chip_path(board: usize, chip: usize) -> String {
+    format!("board[{board}].chip[{chip}].frequency_mhz")
+}
+
+/// The board of such a path.
+pub(crate) fn board_of_chip(path: &str) -> Option<usize> {
+    let (board, _) = path.strip_prefix("board[")?.split_once("].chip[")?;
+    board.parse().ok()
 }
 
 /// The keys of a section for each table of the document that has them, and for one that is not there.

@@ -42,7 +42,7 @@ const REAL_BITS: u8 = 6;
 /// What the tuner knows of a station's boards, from their profile. Boards that hang on one station
 /// share its set point, whatever feeds them.
 #[must_use]
-pub(super) fn layout(profile: &Profile, serials: Vec<Option<String>>, scale_bits: u8) -> Layout {
+pub(crate) fn layout(profile: &Profile, serials: Vec<Option<String>>, scale_bits: u8) -> Layout {
     let many = serials.len() > 1;
     let mut layout = Layout::from_profile(profile, serials);
     layout.least_ticket_bits = (scale_bits + REAL_BITS).saturating_sub(32);
@@ -86,7 +86,7 @@ pub(super) fn observation(layout: &Layout, reports: &[Report], station: &Status)
         chain.is_some_and(|chain| chain.phase == Phase::Mining)
     };
     Observation {
-        watts: station.reading("input power").and_then(measured),
+        watts: station.reading("input power").and_then(power),
         fan_percent: (!station.fans.is_empty()).then(|| f64::from(station.cooling.duty_percent)),
         work: reports.iter().all(mining),
         boards,
@@ -105,18 +105,27 @@ fn chips(chain: &chain::Status) -> Vec<ChipReading> {
 }
 
 /// A value that a part said itself, and lately.
-fn measured(reading: &Reading) -> Option<f64> {
+pub(crate) fn measured(reading: &Reading) -> Option<f64> {
     let fresh = reading.age_s.is_some_and(|age| age < OLD_S) && reading.trouble.is_none();
     reading
         .value
         .filter(|_| fresh && reading.source == Source::Measured)
 }
 
+/// Input power, W: measured, or estimated from the measured output of a regulator. What comes from the
+/// profile alone tells nothing of these boards.
+pub(crate) fn power(reading: &Reading) -> Option<f64> {
+    let fresh = reading.age_s.is_some_and(|age| age < OLD_S) && reading.trouble.is_none();
+    reading
+        .value
+        .filter(|_| fresh && reading.source != Source::Nameplate)
+}
+
 /// Age at which a reading says nothing of now, s: stations look every second.
 const OLD_S: f64 = 5.0;
 
 /// The first `count` temperatures of sensors of that kind, by the names that stations give them.
-fn temperatures(readings: &[&Reading], kind: &str, count: usize) -> Vec<Option<f64>> {
+pub(crate) fn temperatures(readings: &[&Reading], kind: &str, count: usize) -> Vec<Option<f64>> {
     let is_kind = |reading: &&&Reading| {
         let name = match (reading.board, reading.name.split_once(' ')) {
             // `board 2 chip` on stations of several boards.
@@ -153,7 +162,7 @@ impl Orders {
         }
     }
 
-    /// Takes an order. Fans stay the station's: it keeps heat in check, and the tuner reckons with it.
+    /// Takes an order. Fans stay the station's: it holds the temperature, which serves a measurement as well.
     pub(super) fn take(&mut self, command: Command) {
         match command {
             Command::Voltage { mv, .. } => self.mv = mv,

@@ -2,37 +2,39 @@
 //! second, and passes its orders on. Limits stay the station's and its guard's: an order beyond them is
 //! refused there, and the tuner is told by what it reads.
 
-mod machine;
+pub(crate) mod machine;
 mod store;
+mod task;
+mod told;
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autotune::{Aim, BoardModel, Caps, Explanation, Layout, Prediction, Step, Tuner};
+use autotune::{
+    Aim, BoardModel, Calibration, Caps, ChipQuality, Explanation, Prediction, Step, Tuner,
+};
 use board_profiles::Profile;
-use station::{Command, Notice, SetPoint, Severity};
+use station::SetPoint;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 pub use machine::Clocks;
-pub use store::Models;
+pub use store::{Kept, Models};
+pub use task::Task;
 
 use crate::board::Report;
 use crate::clock::Clock;
-use crate::control::{Order, Request, Told};
+use crate::control::command::Denied;
+use crate::control::{Request, Told};
 use crate::events::EventLog;
 use crate::stop::Stop;
-use machine::Orders;
 
-/// How often the tuner looks.
-const LOOK: Duration = Duration::from_secs(1);
-/// Models are kept at most so often while keeping; flash wears.
-const KEEP_EVERY: Duration = Duration::from_secs(3600);
-/// Steps that are kept to explain.
-const STEPS: usize = 200;
 /// Questions of people that may wait.
 const QUESTIONS: usize = 16;
+/// Longest time that an answer is waited for: a fit of hundreds of chips takes seconds on a small host.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// What a tuner needs of the rest of the program.
 #[derive(Debug)]
@@ -92,18 +94,45 @@ impl Wish {
     }
 }
 
+/// What boards run at while nothing tunes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Base {
+    /// Set point of the station.
+    pub point: SetPoint,
+    /// Clocks that people gave to chips, MHz, for each board of the station; none for boards whose chips all
+    /// run at that of the set point.
+    pub clocks: Vec<Option<Vec<f64>>>,
+}
+
+impl Base {
+    /// A set point for all chips alike.
+    #[must_use]
+    pub fn uniform(point: SetPoint, boards: usize) -> Self {
+        Self {
+            point,
+            clocks: vec![None; boards],
+        }
+    }
+}
+
 /// What a tuner shows.
 #[derive(Clone, Debug)]
 pub struct View {
     /// Its boards, by position in the config.
     pub boards: Vec<usize>,
+    /// Their serial numbers, as far as they are known; else names of their places.
+    pub serials: Vec<String>,
     /// What it wants and does.
     pub wish: Wish,
     /// Where it stands.
     pub status: autotune::Status,
+    /// How far learning is, 0 to 1, and how many seconds it may still take.
+    pub progress: (f64, Option<f64>),
+    /// What is known of the chips, for each board; empty while nothing is.
+    pub quality: Vec<Vec<ChipQuality>>,
     /// Why, newest last.
     pub steps: VecDeque<Step>,
-    /// What is in the way, if anything.
+    /// What is in the way, or worth knowing, if anything.
     pub trouble: Option<String>,
 }
 
@@ -111,11 +140,14 @@ pub struct View {
 #[derive(Debug)]
 enum Ask {
     Wish(Wish, oneshot::Sender<()>),
+    Base(Base, oneshot::Sender<Result<(), Denied>>),
     Explain(usize, usize, oneshot::Sender<Option<Explanation>>),
     Predict(Aim, oneshot::Sender<Option<Prediction>>),
+    Curve(usize, oneshot::Sender<Vec<Prediction>>),
     Models(oneshot::Sender<Vec<BoardModel>>),
-    /// With these models, or with none, from the beginning.
-    Restart(Vec<BoardModel>, oneshot::Sender<()>),
+    Calibrate(f64, oneshot::Sender<Result<Calibration, String>>),
+    /// From the beginning, with the models that are kept by now.
+    Restart(oneshot::Sender<()>),
 }
 
 /// A way to a tuner. Clones reach the same.
@@ -123,6 +155,10 @@ enum Ask {
 pub struct Handle {
     /// What it shows.
     pub view: watch::Receiver<View>,
+    /// Its part of the miner by nominal power, 0 to 1: of watts and hashrates that are asked of the whole.
+    pub share: f64,
+    /// Profile of its boards.
+    pub profile: Arc<Profile>,
     asks: mpsc::Sender<Ask>,
 }
 
@@ -132,62 +168,84 @@ impl Handle {
         self.ask(|reply| Ask::Wish(wish, reply)).await.is_some()
     }
 
+    /// Boards run at this from now on, or as soon as nothing tunes them any more.
+    ///
+    /// # Errors
+    ///
+    /// When their station refuses it; then all is as before.
+    pub async fn base(&self, base: Base) -> Result<(), Denied> {
+        let answer = self.ask(|reply| Ask::Base(base, reply)).await;
+        answer.unwrap_or(Err(Denied::Gone))
+    }
+
     /// Why a chip of a board (counted within the station) sits where it sits.
     pub async fn explain(&self, board: usize, chip: usize) -> Option<Explanation> {
         self.ask(|reply| Ask::Explain(board, chip, reply)).await?
     }
 
-    /// What the boards would do under another aim.
+    /// What the station's boards would do under another aim of theirs.
     pub async fn predict(&self, aim: Aim) -> Option<Prediction> {
         self.ask(|reply| Ask::Predict(aim, reply)).await?
     }
 
-    /// What was learned of the boards.
+    /// The best settings of the station from least to most power; empty while nothing is known of its boards.
+    pub async fn curve(&self, points: usize) -> Vec<Prediction> {
+        let curve = self.ask(|reply| Ask::Curve(points, reply)).await;
+        curve.unwrap_or_default()
+    }
+
+    /// What was learned of the boards since the start.
     pub async fn models(&self) -> Vec<BoardModel> {
         self.ask(Ask::Models).await.unwrap_or_default()
     }
 
-    /// Begins anew, with what is given. False if the agent is stopping.
-    pub async fn restart(&self, models: Vec<BoardModel>) -> bool {
-        let ask = |reply| Ask::Restart(models, reply);
-        self.ask(ask).await.is_some()
+    /// A wall meter shows so many watts for this station.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be compared now; the text says why.
+    pub async fn calibrate(&self, watts: f64) -> Result<Calibration, String> {
+        let told = self.ask(|reply| Ask::Calibrate(watts, reply)).await;
+        told.unwrap_or_else(|| Err("the tuner does not answer".to_owned()))
+    }
+
+    /// Begins anew, with the models that are kept. False if the agent is stopping.
+    pub async fn restart(&self) -> bool {
+        self.ask(Ask::Restart).await.is_some()
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.asks.send(ask(reply)).await.ok()?;
-        answer.await.ok()
+        timeout(LONGEST_WAIT, answer).await.ok()?.ok()
     }
 }
 
-/// A tuner before its task runs.
-#[derive(Debug)]
-pub struct Task {
-    links: Links,
-    wish: Wish,
-    models: Option<Models>,
-    point: SetPoint,
-    seed: u64,
-    clock: Clock,
-    view: watch::Sender<View>,
-    asks: mpsc::Receiver<Ask>,
+/// What a tuner begins with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// What it is to do, of the part of the miner that is its.
+    pub wish: Wish,
+    /// Its part of the miner, 0 to 1.
+    pub share: f64,
+    /// What the boards run at without it.
+    pub base: Base,
+    /// Where models are kept.
+    pub models: Models,
+    /// Breaks ties.
+    pub seed: u64,
 }
 
-/// Prepares the tuner of a station. `point` is its set point without one; without a state directory
-/// nothing is kept.
+/// Prepares the tuner of a station.
 #[must_use]
-pub fn prepare(
-    links: Links,
-    wish: Wish,
-    state_dir: Option<&Path>,
-    point: SetPoint,
-    seed: u64,
-    clock: Clock,
-) -> (Task, Handle) {
+pub fn prepare(links: Links, start: Start, clock: Clock) -> (Task, Handle) {
     let view = View {
         boards: links.boards.clone(),
-        wish,
-        status: blank(wish.aim),
+        serials: Vec::new(),
+        wish: start.wish,
+        status: task::blank(start.wish.aim),
+        progress: (0.0, None),
+        quality: Vec::new(),
         steps: VecDeque::new(),
         trouble: None,
     };
@@ -195,340 +253,33 @@ pub fn prepare(
     let (ask, asks) = mpsc::channel(QUESTIONS);
     let handle = Handle {
         view: shown,
+        share: start.share,
+        profile: links.profile.clone(),
         asks: ask,
     };
-    let models = state_dir.map(Models::new);
-    let task = Task {
-        links,
-        wish,
-        models,
-        point,
-        seed,
-        clock,
-        view,
-        asks,
-    };
-    (task, handle)
+    (Task::new(links, start, clock, view, asks), handle)
 }
 
-fn blank(aim: Aim) -> autotune::Status {
-    autotune::Status {
-        activity: match aim {
-            Aim::Off => autotune::Activity::Off,
-            _ => autotune::Activity::Waiting("boards have no power".into()),
-        },
-        aim,
-        reach: autotune::Reach::Reached,
-        rounds: 0,
-        mv: 0.0,
-        mhz: 0.0,
-        ths: 0.0,
-        watts: 0.0,
-        regret: 1.0,
-        silent: Vec::new(),
+/// Why a model cannot be that of a board of this profile, if it cannot.
+#[must_use]
+pub fn unfit(profile: &Profile, model: &BoardModel) -> Option<String> {
+    let layout = machine::layout(profile, vec![Some(model.serial.clone())], 0);
+    let models = vec![model.clone()];
+    match Tuner::new(layout, Aim::Off, Caps::default(), models, 0) {
+        Ok(mut tuner) => {
+            let mut steps = std::iter::from_fn(|| tuner.poll_step());
+            let refused = steps.find(|step| step.decision.contains("model is not used"));
+            refused.map(|step| step.evidence)
+        }
+        Err(error) => Some(error.to_string()),
     }
 }
 
-impl Task {
-    /// Runs until the program stops; what was learned is kept then.
-    pub async fn run(mut self) {
-        let mut ticks = tokio::time::interval(LOOK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut running: Option<Running> = None;
-        let mut given: Option<Vec<BoardModel>> = None;
-        let mut asks_come = true;
-        loop {
-            tokio::select! {
-                biased;
-                () = self.links.stop.stopped() => break,
-                ask = self.asks.recv(), if asks_come => match ask {
-                    Some(ask) => self.answer(ask, &mut running, &mut given),
-                    None => asks_come = false,
-                },
-                _ = ticks.tick() => {
-                    if running.is_none() && self.wish.aim != Aim::Off {
-                        running = self.begin(given.take());
-                    }
-                    if let Some(now) = running.take() {
-                        running = self.look(now).await;
-                    }
-                }
-            }
-        }
-        if let Some(running) = &running {
-            self.keep(&running.tuner);
-        }
-    }
-
-    /// Makes a tuner as soon as the serial numbers of the boards can be known.
-    fn begin(&self, given: Option<Vec<BoardModel>>) -> Option<Running> {
-        let status = self.links.station.borrow().status.clone();
-        let up = self
-            .links
-            .reports
-            .iter()
-            .all(|report| report.borrow().chain.is_some());
-        if !up {
-            return None;
-        }
-        let serials: Vec<_> = (0..self.links.boards.len())
-            .map(|index| {
-                let told = status.boards.get(index).and_then(|b| b.serial.clone());
-                let place = || format!("{}-{}", self.links.profile.name, self.links.boards[index]);
-                Some(
-                    self.links.serials[index]
-                        .clone()
-                        .or(told)
-                        .unwrap_or_else(place),
-                )
-            })
-            .collect();
-        let models = given.unwrap_or_else(|| self.stored(&serials));
-        let layout = machine::layout(&self.links.profile, serials, self.links.scale_bits);
-        let tuner = Tuner::new(
-            layout.clone(),
-            self.wish.aim,
-            self.wish.caps,
-            models,
-            self.seed,
-        );
-        match tuner {
-            Ok(tuner) => Some(Running {
-                orders: Orders::new(layout.boards(), layout.chips(), self.point),
-                layout,
-                tuner,
-                kept: self.clock.now(),
-                complete: false,
-            }),
-            Err(error) => {
-                let text = format!("these boards cannot be tuned: {error}");
-                self.view
-                    .send_modify(|view| view.trouble = Some(text.clone()));
-                None
-            }
-        }
-    }
-
-    fn stored(&self, serials: &[Option<String>]) -> Vec<BoardModel> {
-        let mut models = Vec::new();
-        let Some(kept) = &self.models else {
-            return models;
-        };
-        for serial in serials.iter().flatten() {
-            match kept.load(serial) {
-                Ok(model) => models.extend(model),
-                Err(why) => self.links.events.note(
-                    &self.links.boards,
-                    notice(
-                        Severity::Warning,
-                        "tuned-profile",
-                        format!(
-                            "what was learned of board {serial} cannot be used, it is learned anew: {why}"
-                        ),
-                    ),
-                ),
-            }
-        }
-        models
-    }
-
-    /// One look: what is, what the tuner makes of it, and its orders.
-    async fn look(&self, mut running: Running) -> Option<Running> {
-        let reports: Vec<Report> = self
-            .links
-            .reports
-            .iter()
-            .map(|report| report.borrow().clone())
-            .collect();
-        let now = self.clock.now();
-        let status = self.links.station.borrow().read_at(now);
-        let seen = machine::observation(&running.layout, &reports, &status);
-        // A fit of hundreds of chips takes a moment, and nothing that mines may wait for it.
-        let thought = tokio::task::spawn_blocking(move || {
-            running.tuner.observe(now, &seen);
-            running.tuner.tick(now);
-            running
-        });
-        let mut running = match thought.await {
-            Ok(running) => running,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return None,
-            },
-        };
-        while let Some(command) = running.tuner.poll_command() {
-            running.orders.take(command);
-        }
-        let trouble = self.pass_on(&running, &status).await;
-        let mut steps = Vec::new();
-        while let Some(step) = running.tuner.poll_step() {
-            tracing::info!(
-                boards = ?self.links.boards,
-                hypothesis = step.hypothesis,
-                evidence = step.evidence,
-                confidence = step.confidence,
-                decision = step.decision,
-                "tuner"
-            );
-            steps.push(step);
-        }
-        let tuned = running.tuner.status();
-        let complete = tuned.activity == autotune::Activity::Keeping;
-        let due = now.saturating_sub(running.kept) >= KEEP_EVERY;
-        if complete && (!running.complete || due) {
-            self.keep(&running.tuner);
-            running.kept = now;
-        }
-        running.complete = complete;
-        self.view.send_modify(|view| {
-            view.status = tuned;
-            view.wish = self.wish;
-            view.trouble = trouble;
-            view.steps.extend(steps);
-            let surplus = view.steps.len().saturating_sub(STEPS);
-            view.steps.drain(..surplus);
-        });
-        Some(running)
-    }
-
-    /// Asks station and boards for what is ordered; what is in the way, if anything.
-    async fn pass_on(&self, running: &Running, station: &station::Status) -> Option<String> {
-        let point = running.orders.set_point();
-        for (board, way) in self.links.clocks.iter().enumerate() {
-            let clocks = Some(running.orders.clocks(board));
-            way.send_if_modified(|now| {
-                let news = *now != clocks;
-                *now = clocks;
-                news
-            });
-        }
-        if station.set_points.wanted == Some(point) {
-            return None;
-        }
-        match request(&self.links.requests, Command::SetPoint(point)).await {
-            Ok(()) => None,
-            Err(why) => Some(format!(
-                "the station does not take {} MHz at {} mV: {why}",
-                point.mhz, point.mv
-            )),
-        }
-    }
-
-    fn answer(
-        &mut self,
-        ask: Ask,
-        running: &mut Option<Running>,
-        given: &mut Option<Vec<BoardModel>>,
-    ) {
-        // Whoever asked may have gone, so a reply that is not wanted is no matter.
-        match ask {
-            Ask::Wish(wish, reply) => {
-                self.wish = wish;
-                if wish.aim == Aim::Off {
-                    if let Some(running) = running.take() {
-                        self.keep(&running.tuner);
-                    }
-                    self.let_go();
-                } else if let Some(running) = running {
-                    running.tuner.set_aim(wish.aim, wish.caps);
-                }
-                self.view.send_modify(|view| {
-                    view.wish = wish;
-                    if wish.aim == Aim::Off {
-                        view.status = blank(wish.aim);
-                    }
-                });
-                let _ = reply.send(());
-            }
-            Ask::Explain(board, chip, reply) => {
-                let why = running.as_ref().and_then(|r| r.tuner.explain(board, chip));
-                let _ = reply.send(why);
-            }
-            Ask::Predict(aim, reply) => {
-                let prediction = running.as_ref().and_then(|r| r.tuner.predict(aim));
-                let _ = reply.send(prediction);
-            }
-            Ask::Models(reply) => {
-                let models = running.as_ref().map(|running| running.tuner.models());
-                let _ = reply.send(models.unwrap_or_default());
-            }
-            Ask::Restart(models, reply) => {
-                *running = None;
-                *given = Some(models);
-                let _ = reply.send(());
-            }
-        }
-    }
-
-    /// Back to the set point without a tuner.
-    fn let_go(&self) {
-        for way in &self.links.clocks {
-            way.send_replace(None);
-        }
-        let (reply, _) = oneshot::channel();
-        let command = Command::SetPoint(self.point);
-        if self
-            .links
-            .requests
-            .try_send(Request {
-                order: Order::Command(command),
-                reply,
-            })
-            .is_err()
-        {
-            tracing::warn!("the station is busy; the set point stays until it is asked again");
-        }
-    }
-
-    fn keep(&self, tuner: &Tuner) {
-        let Some(kept) = &self.models else {
-            return;
-        };
-        for model in tuner.models() {
-            if let Err(error) = kept.save(&model) {
-                let text = format!(
-                    "what was learned of board {} cannot be kept ({error}); it is learned anew after \
-                     a restart",
-                    model.serial
-                );
-                let notice = notice(Severity::Warning, "tuned-profile", text);
-                self.links.events.note(&self.links.boards, notice);
-            }
-        }
-    }
-}
-
-/// A tuner at work.
-#[derive(Debug)]
-struct Running {
-    layout: Layout,
-    tuner: Tuner,
-    orders: Orders,
-    kept: Duration,
-    complete: bool,
-}
-
-async fn request(station: &mpsc::Sender<Request>, command: Command) -> Result<(), String> {
-    let (reply, answer) = oneshot::channel();
-    let request = Request {
-        order: Order::Command(command),
-        reply,
-    };
-    station
-        .try_send(request)
-        .map_err(|_| "it is busy".to_owned())?;
-    match answer.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(refused)) => Err(refused.to_string()),
-        Err(_) => Err("it is gone".to_owned()),
-    }
-}
-
-fn notice(severity: Severity, code: &str, text: String) -> Notice {
-    Notice {
-        severity,
-        code: code.to_owned(),
-        text,
-        ..Notice::default()
-    }
+/// Where models of boards are kept: nowhere for simulated ones, unless somebody asked for it.
+#[must_use]
+pub fn models(config: &crate::config::Config) -> Models {
+    let agent = &config.agent;
+    let real = config.boards.iter().any(|board| !board.is_simulated());
+    let kept = agent.state_dir_given || real;
+    Models::new(kept.then(|| Path::new(&agent.state_dir)))
 }

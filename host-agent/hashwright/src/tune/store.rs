@@ -1,64 +1,98 @@
 //! What was learned of boards, kept by their serial numbers: a JSON file each in `tuned/` in the state
-//! directory. Boards that tell no serial number are known by their place in the config.
+//! directory, or in memory where there is none. Boards that tell no serial number are known by their place
+//! in the config.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use autotune::BoardModel;
 
 /// Longest file that is read, bytes: a model of a thousand chips is a tenth of it.
 const MAX_FILE: u64 = 1 << 20;
+/// Files that are looked at; no farm carries so many boards through one machine.
+const MOST_FILES: usize = 512;
+/// Characters of a serial number in a file's name.
+const LONGEST_NAME: usize = 64;
 
-/// The folder of the models.
-#[derive(Clone, Debug)]
+/// The models of an agent. Clones share them.
+#[derive(Clone, Debug, Default)]
 pub struct Models {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
+    memory: Arc<Mutex<BTreeMap<String, BoardModel>>>,
+}
+
+/// A model and when it was kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The model.
+    pub model: BoardModel,
+    /// Seconds since 1970; none if it is in memory only.
+    pub unix_s: Option<u64>,
 }
 
 impl Models {
-    /// Those in this state directory.
+    /// Those in this state directory; without one they last until the program ends.
     #[must_use]
-    pub fn new(state_dir: &Path) -> Self {
+    pub fn new(state_dir: Option<&Path>) -> Self {
         Self {
-            folder: state_dir.join("tuned"),
+            folder: state_dir.map(|folder| folder.join("tuned")),
+            memory: Arc::default(),
         }
     }
 
-    /// The model of a board, if there is one that can be used.
+    /// Whether they outlive the program.
+    #[must_use]
+    pub fn last(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// The model of a board, if there is one that can be read.
     ///
     /// # Errors
     ///
-    /// When there is one that cannot: damaged, or of another board.
+    /// When there is one that cannot: damaged, or of another board. It is moved aside then.
     pub fn load(&self, serial: &str) -> Result<Option<BoardModel>, String> {
-        let path = self.path(serial);
-        let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let text = match read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(told(&error)),
-        };
-        let model: BoardModel = serde_json::from_str(&text).map_err(|error| told(&error))?;
-        if model.serial != serial {
-            let whose = format!("it is the model of board {}", model.serial);
-            return Err(told(&whose));
+        if let Some(model) = self.memory().get(serial) {
+            return Ok(Some(model.clone()));
         }
-        Ok(Some(model))
+        let Some(path) = self.path(serial) else {
+            return Ok(None);
+        };
+        let why = match read(&path) {
+            Ok(Some(model)) if model.serial == serial => return Ok(Some(model)),
+            Ok(Some(model)) => format!("it is the model of board {}", plain(&model.serial)),
+            Ok(None) => return Ok(None),
+            Err(why) => why,
+        };
+        let aside = path.with_extension("json.bad");
+        let moved = match fs::rename(&path, &aside) {
+            Ok(()) => format!("it was moved to {}", aside.display()),
+            Err(error) => format!("it cannot be moved aside: {error}"),
+        };
+        Err(format!("{}: {why}; {moved}", path.display()))
     }
 
     /// Keeps a model; the file is written as a whole or not at all.
     ///
     /// # Errors
     ///
-    /// Whatever the file system says.
+    /// Whatever the file system says; it is in memory all the same.
     pub fn save(&self, model: &BoardModel) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let mut fresh = tempfile::NamedTempFile::new_in(&self.folder)?;
-        serde_json::to_writer(&mut fresh, model)?;
+        self.memory().insert(model.serial.clone(), model.clone());
+        let (Some(folder), Some(path)) = (&self.folder, self.path(&model.serial)) else {
+            return Ok(());
+        };
+        fs::create_dir_all(folder)?;
+        let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer_pretty(&mut fresh, model)?;
         fresh.flush()?;
         fresh.as_file().sync_all()?;
-        fresh.persist(self.path(&model.serial))?;
-        File::open(&self.folder)?.sync_all()
+        fresh.persist(path)?;
+        File::open(folder)?.sync_all()
     }
 
     /// Forgets a board; true if something was known of it.
@@ -67,29 +101,156 @@ impl Models {
     ///
     /// Whatever the file system says.
     pub fn forget(&self, serial: &str) -> io::Result<bool> {
-        match fs::remove_file(self.path(serial)) {
+        let known = self.memory().remove(serial).is_some();
+        let Some(path) = self.path(serial) else {
+            return Ok(known);
+        };
+        match fs::remove_file(path) {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(known),
             Err(error) => Err(error),
         }
     }
 
-    fn path(&self, serial: &str) -> PathBuf {
-        let plain = |c: char| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '-'
+    /// Everything that is known, by serial number. Files that cannot be read are left out.
+    #[must_use]
+    pub fn all(&self) -> Vec<Kept> {
+        let mut all = BTreeMap::new();
+        let files = self.folder.as_ref().and_then(|f| fs::read_dir(f).ok());
+        for file in files.into_iter().flatten().flatten().take(MOST_FILES) {
+            let path = file.path();
+            if path.extension().is_none_or(|end| end != "json") {
+                continue;
             }
-        };
-        let name: String = serial.chars().take(64).map(plain).collect();
-        self.folder.join(format!("{name}.json"))
+            let Ok(Some(model)) = read(&path) else {
+                continue;
+            };
+            let kept = file.metadata().and_then(|data| data.modified()).ok();
+            let since = kept.and_then(|kept| kept.duration_since(UNIX_EPOCH).ok());
+            let unix_s = since.map(|since| since.as_secs());
+            all.insert(model.serial.clone(), Kept { model, unix_s });
+        }
+        for (serial, model) in self.memory().iter() {
+            all.entry(serial.clone()).or_insert_with(|| Kept {
+                model: model.clone(),
+                unix_s: None,
+            });
+        }
+        all.into_values().collect()
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, BoardModel>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, serial: &str) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("{}.json", name(serial))))
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    if fs::metadata(path)?.len() > MAX_FILE {
-        return Err(io::Error::other("far too long for the model of a board"));
+/// A serial number as the name of a file. Where characters had to go, a sum keeps two of them apart.
+fn name(serial: &str) -> String {
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let short = serial.chars().take(LONGEST_NAME);
+    let name: String = short.map(|c| if good(c) { c } else { '-' }).collect();
+    if name == serial && !name.is_empty() {
+        return name;
     }
-    fs::read_to_string(path)
+    // FNV-1a: the same on every machine, and nothing depends on it being hard to find another.
+    let sum = serial.bytes().fold(0x811c_9dc5_u32, |sum, byte| {
+        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    format!("{name}-{sum:08x}")
+}
+
+/// What can be shown of a text from a file.
+fn plain(text: &str) -> String {
+    crate::format::plain(text, LONGEST_NAME)
+}
+
+/// The model in a file; none if there is no file.
+fn read(path: &Path) -> Result<Option<BoardModel>, String> {
+    let text = match fs::metadata(path) {
+        Ok(data) if data.len() > MAX_FILE => {
+            return Err("far too long for the model of a board".to_owned());
+        }
+        Ok(_) => fs::read_to_string(path),
+        Err(error) => Err(error),
+    };
+    match text {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| format!("damaged: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(serial: &str) -> BoardModel {
+        let text = r#"{"version":1,"serial":"","profile":"bitaxe-gamma","aim":"efficiency","mv":1100.0,"fitted":[],
+            "shared":[],"covariance":[],"power_factor":1.0,"conditions":[25.0,50.0],"regret":0.01,"complete":true,
+            "chips":[{"offset_mv":0.0,"sd_mv":1.0,"mhz":500.0}],"history":[]}"#;
+        let mut model: BoardModel = serde_json::from_str(text).unwrap();
+        model.serial = serial.to_owned();
+        model
+    }
+
+    #[test]
+    fn what_is_kept_is_there_in_the_next_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let models = Models::new(Some(folder.path()));
+        assert_eq!(models.load("A1").unwrap(), None);
+        models.save(&model("A1")).unwrap();
+        let next = Models::new(Some(folder.path()));
+        assert_eq!(next.load("A1").unwrap(), Some(model("A1")));
+        assert!(next.all()[0].unix_s.is_some());
+        assert!(next.forget("A1").unwrap());
+        assert!(!next.forget("A1").unwrap());
+        assert_eq!(next.load("A1").unwrap(), None);
+    }
+
+    #[test]
+    fn without_a_state_directory_models_last_as_long_as_the_program() {
+        let models = Models::new(None);
+        models.save(&model("A1")).unwrap();
+        assert_eq!(models.clone().load("A1").unwrap(), Some(model("A1")));
+        assert_eq!(models.all().len(), 1);
+        assert!(!models.last());
+    }
+
+    #[test]
+    fn a_file_that_is_no_model_of_this_board_is_moved_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let tuned = folder.path().join("tuned");
+        let long = " ".repeat(MAX_FILE as usize + 1);
+        let foreign = serde_json::to_string(&model("B2")).unwrap();
+        for bad in ["", "{\"version\":1", "[1]", &foreign, &long] {
+            fs::create_dir_all(&tuned).unwrap();
+            fs::write(tuned.join("A1.json"), bad).unwrap();
+            let models = Models::new(Some(folder.path()));
+            let why = models.load("A1").unwrap_err();
+            assert!(why.contains("A1.json.bad"), "{why}");
+            assert!(tuned.join("A1.json.bad").exists());
+            // And that is all that is said of it.
+            assert_eq!(models.load("A1").unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn odd_serial_numbers_stay_in_the_folder_and_apart() {
+        for serial in ["../../etc/passwd", "", "a/b", "ä", &"x".repeat(300)] {
+            let name = name(serial);
+            let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            assert!(
+                !name.is_empty() && name.len() < 80 && name.chars().all(good),
+                "{name}"
+            );
+        }
+        assert_ne!(name("a/b"), name("a b"));
+        assert_eq!(name("JYZZ-0051_A"), "JYZZ-0051_A");
+    }
 }

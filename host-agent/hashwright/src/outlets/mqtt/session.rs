@@ -358,7 +358,8 @@ async fn carry_out(
             Command::Cooling(cooling) => Wish::Cooling(cooling),
             Command::ClearFault(fault) => Wish::ClearFault(fault),
             Command::PoolOrder(order) => Wish::PoolOrder(order),
-            Command::Tuner(_) | Command::Feed(_) | Command::Curtail(_) => {
+            Command::Tuner(tuner) => Wish::Tuner(tuner),
+            Command::Feed(_) | Command::Curtail(_) => {
                 let answer = Answer::new(&name, Err("it cannot be done yet".to_owned()));
                 if answers.send(answer).await.is_err() {
                     return;
