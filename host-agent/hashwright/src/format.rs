@@ -4,6 +4,7 @@
 use crate::state::Rate;
 
 pub mod table;
+pub mod tuner;
 
 pub use table::{Column, Table};
 

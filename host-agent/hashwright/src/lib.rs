@@ -20,6 +20,7 @@ pub mod outlets;
 pub mod payouts;
 pub mod port;
 pub mod record;
+pub mod replay;
 pub mod settings;
 pub mod shares;
 pub mod simulate;

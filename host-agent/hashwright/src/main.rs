@@ -57,6 +57,16 @@ enum Command {
     Set(cli::SetArgs),
     /// Wind all boards down and start the agent anew
     Restart(cli::ChangeArgs),
+    /// Tune clocks and voltage for power, hashrate, efficiency or profit, and say why
+    Tune(cli::tune::Args),
+    /// Say what the boards would do under an aim, by their own models
+    Predict(cli::predict::Args),
+    /// Correct the power that is reckoned with by what a wall meter shows
+    Calibrate(cli::calibrate::Args),
+    /// Run a recorded log through the tuner, offline
+    Replay(cli::replay::Args),
+    /// Set the clock of a chip, or read its registers
+    Chip(cli::chip::Args),
     /// Say that the cause of a latched fault is gone
     ClearFault(cli::ClearFaultArgs),
     /// Tokens, pairing, the API's certificate and the audit log
@@ -152,6 +162,14 @@ fn told(error: &anyhow::Error) -> String {
     text
 }
 
+/// Prints what there is to print: some commands have done so on the way.
+fn said(text: &str) -> anyhow::Result<()> {
+    match text {
+        "" => Ok(()),
+        text => say(text),
+    }
+}
+
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     let look = Look::of_stdout();
     match command {
@@ -175,6 +193,11 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Resume(args) => say(&cli::resume(&args).await?)?,
         Command::Set(args) => say(&cli::set(&args).await?)?,
         Command::Restart(args) => say(&cli::restart(&args).await?)?,
+        Command::Tune(args) => said(&cli::tune::run(&args, look).await?)?,
+        Command::Predict(args) => say(&cli::predict::predict(&args, look).await?)?,
+        Command::Calibrate(args) => say(&cli::calibrate::calibrate(&args).await?)?,
+        Command::Replay(args) => say(&cli::replay::replay(&args, look)?)?,
+        Command::Chip(args) => say(&cli::chip::run(&args, look).await?)?,
         Command::ClearFault(args) => say(&cli::clear_fault(&args).await?)?,
         Command::Auth(args) => say(&cli::auth::run(&args).await?)?,
         Command::Pair(args) => say(&cli::auth::pair(&args).await?)?,

@@ -89,7 +89,7 @@ pub async fn history(args: &HistoryArgs) -> anyhow::Result<String> {
 }
 
 /// Seconds of `90`, `30m`, `24h`, `7d`, `2w` or `1y`.
-fn span(text: &str) -> anyhow::Result<u64> {
+pub(super) fn span(text: &str) -> anyhow::Result<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" | "s" => 1,

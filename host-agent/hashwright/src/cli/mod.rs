@@ -5,8 +5,8 @@
 use rpc::method::{
     BoardClearFault, BoardList, ChipList, ConfigConfirm, ConfigConstraints, ConfigGet,
     ConfigPending, ConfigRollback, ConfigSet, CoolingGet, CoolingSet, EventList, EventsSubscribe,
-    GetMinerStatus, LogSubscribe, MinerPause, MinerResume, PoolAdd, PoolList, PoolOrder,
-    PoolRemove, StationList, SystemInfo, SystemRestart,
+    GetMinerStatus, GetTunerStatus, LogSubscribe, MinerPause, MinerResume, PoolAdd, PoolList,
+    PoolOrder, PoolRemove, StationList, SystemInfo, SystemRestart,
 };
 use rpc::settings::{self, Changed, CoolingMode, PathFilter, WriteOptions};
 use rpc::{Method, NoParams, Write, query, stream};
@@ -15,15 +15,20 @@ use serde_json::{Map, Value};
 use crate::commands::say;
 
 pub mod auth;
+pub mod calibrate;
+pub mod chip;
 pub mod client;
 pub mod history;
 pub mod live;
 pub mod look;
+pub mod predict;
 pub mod reach;
 pub mod render;
+pub mod replay;
 pub mod still;
 pub mod sweep;
 pub mod top;
+pub mod tune;
 
 pub use client::{Client, ClientError, TOKEN_VARIABLE, Target};
 pub use look::Look;
@@ -260,7 +265,8 @@ impl ClientArgs {
 
 /// `hashwright status`: the whole miner with its boards and pools.
 ///
-/// With `--json` an object of the replies: `system`, `miner`, `boards`, `stations`, `pools`.
+/// With `--json` an object of the replies: `system`, `miner`, `boards`, `stations`, `pools`, `tuner` (null of an
+/// agent without one).
 ///
 /// # Errors
 ///
@@ -273,17 +279,22 @@ pub async fn status(args: &ClientArgs, look: Look) -> anyhow::Result<String> {
     let boards = ask::<BoardList>(&client, &none).await?;
     let stations = ask::<StationList>(&client, &none).await?;
     let pools = ask::<PoolList>(&client, &none).await?;
+    // Agents of earlier versions have no tuner.
+    let tuner = ask::<GetTunerStatus>(&client, &none).await.ok();
     if args.json {
+        let tuner = tuner.as_ref().map_or("null", |tuner| tuner.get());
         return Ok(format!(
-            r#"{{"system":{system},"miner":{miner},"boards":{boards},"stations":{stations},"pools":{pools}}}"#
+            r#"{{"system":{system},"miner":{miner},"boards":{boards},"stations":{stations},"pools":{pools},"tuner":{tuner}}}"#
         ));
     }
+    let tuner = tuner.and_then(|tuner| typed::<GetTunerStatus>(&tuner).ok());
     Ok(render::status(
         &typed::<SystemInfo>(&system)?,
         &typed::<GetMinerStatus>(&miner)?,
         &typed::<BoardList>(&boards)?,
         &typed::<StationList>(&stations)?,
         &typed::<PoolList>(&pools)?,
+        tuner.as_ref(),
         look.width,
     ))
 }

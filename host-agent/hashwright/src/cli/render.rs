@@ -2,6 +2,7 @@
 
 use rpc::settings::{Changed, Constraint, View};
 use rpc::stream::{Level as LogLevel, LogLine};
+use rpc::tuner::TunerStatus;
 use serde_json::Value;
 
 use crate::format::{self, Column, Table};
@@ -31,6 +32,7 @@ pub fn status(
     boards: &[BoardStatus],
     stations: &[StationStatus],
     pools: &[PoolStatus],
+    tuner: Option<&TunerStatus>,
     width: Option<usize>,
 ) -> String {
     let simulated = if miner.simulated {
@@ -79,6 +81,12 @@ pub fn status(
             nonces.valid, nonces.hardware_errors, nonces.duplicates, nonces.stale
         ),
     );
+    if let Some(tuner) = tuner {
+        line("tuner", tuner_line(tuner));
+        for reason in format::tuner::reasons(&tuner.demand) {
+            line("", format!("- {reason}"));
+        }
+    }
     let parts = [
         Some(self::boards(boards, width)),
         (!stations.is_empty()).then(|| control::stations(stations, width)),
@@ -86,6 +94,11 @@ pub fn status(
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     format!("{text}\n{}", parts.join("\n\n"))
+}
+
+/// What the tuner does, in a line.
+fn tuner_line(tuner: &TunerStatus) -> String {
+    format::tuner::line(tuner).unwrap_or_else(|| "off".to_owned())
 }
 
 /// A line per board, then the boards' problems. Columns give way where the table would be wider than
@@ -187,6 +200,7 @@ pub fn chip_map(
         lines.extend(map.iter().map(|pieces| ansi(pieces, colour)));
         let outliers = chipmap::outliers(&own, OUTLIERS);
         lines.extend(outliers.iter().map(|text| format!("  {text}")));
+        lines.extend(chipmap::qualities(&own).map(|text| format!("  quality: {text}")));
     }
     let legend = chipmap::LEGEND
         .map(|(level, meaning)| format!("{} {meaning}", painted(level.mark(), level, colour)));
@@ -211,8 +225,11 @@ pub fn chips(chips: &[ChipStatus], boards: &[BoardStatus], width: Option<usize>)
         Column::right("expected").gives_way(1),
         Column::right("nonces").gives_way(5),
         Column::right("HW err"),
+        Column::left("quality"),
+        Column::right("threshold").gives_way(6),
     ]);
     for chip in chips {
+        let (grade, offset) = format::tuner::quality(chip.quality.as_ref());
         table.push([
             chip.board.to_string(),
             chip.index.to_string(),
@@ -223,6 +240,8 @@ pub fn chips(chips: &[ChipStatus], boards: &[BoardStatus], width: Option<usize>)
             format::hashrate(chip.expected_hps),
             chip.nonces.to_string(),
             chip.hardware_errors.to_string(),
+            grade,
+            offset,
         ]);
     }
     let shown = boards

@@ -168,7 +168,7 @@ async fn session(client: &Client, source: &mut Source) -> String {
 }
 
 /// The state after a message.
-fn taken(state: &mut Value, message: Telemetry) -> Result<Snapshot, String> {
+pub(super) fn taken(state: &mut Value, message: Telemetry) -> Result<Snapshot, String> {
     if let Some(whole) = message.state {
         *state = whole;
     }

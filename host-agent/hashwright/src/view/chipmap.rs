@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use rpc::tuner::ChipQuality;
+
 use crate::format;
 use crate::state::ChipStatus;
 
@@ -195,6 +197,45 @@ pub fn outliers(chips: &[ChipStatus], most: usize) -> Vec<String> {
     lines
 }
 
+/// How many chips of one board are of each grade, and the ends of their thresholds; nothing before the tuner knows.
+#[must_use]
+pub fn qualities(chips: &[ChipStatus]) -> Option<String> {
+    let known: Vec<_> = chips
+        .iter()
+        .filter_map(|chip| Some((chip, chip.quality.as_ref()?)))
+        .collect();
+    let (first, _) = known.first()?;
+    let of = |grade: &str| {
+        known
+            .iter()
+            .filter(|(_, quality)| quality.grade == grade)
+            .count()
+    };
+    let mut parts: Vec<_> = ["strong", "normal", "weak", "silent"]
+        .into_iter()
+        .filter(|grade| of(grade) > 0)
+        .map(|grade| format!("{} {grade}", of(grade)))
+        .collect();
+    let by_offset = |a: &&(&ChipStatus, &ChipQuality), b: &&(&ChipStatus, &ChipQuality)| {
+        a.1.offset_mv.total_cmp(&b.1.offset_mv)
+    };
+    let ends = known
+        .iter()
+        .min_by(by_offset)
+        .zip(known.iter().max_by(by_offset));
+    if let Some(((best, least), (worst, most))) = ends
+        && best.index != worst.index
+    {
+        parts.push(format!(
+            "best chip {} ({:+.1} mV), worst chip {} ({:+.1} mV)",
+            best.index, least.offset_mv, worst.index, most.offset_mv
+        ));
+    } else if known.len() == 1 {
+        parts.push(format!("chip {}", first.index));
+    }
+    Some(parts.join(", "))
+}
+
 /// Adds text to a line; what has the level of the piece before it joins that.
 fn push(line: &mut Vec<Piece>, text: &str, level: Option<Level>) {
     match line.last_mut() {
@@ -307,6 +348,29 @@ mod tests {
         assert_eq!(Level::of(&bad, 0.0), Level::Errors);
         bad.nonces = 10;
         assert_eq!(Level::of(&bad, 0.0), Level::Full);
+    }
+
+    #[test]
+    fn grades_are_counted_and_the_ends_named() {
+        let graded = |index, offset_mv, grade: &str| ChipStatus {
+            quality: Some(ChipQuality {
+                offset_mv,
+                sd_mv: 1.0,
+                grade: grade.into(),
+            }),
+            ..chip(index, 0, 100.0)
+        };
+        let chips = [
+            graded(0, -6.25, "strong"),
+            graded(1, 0.5, "normal"),
+            graded(2, 8.125, "weak"),
+            chip(3, 0, 100.0),
+        ];
+        assert_eq!(
+            qualities(&chips).unwrap(),
+            "1 strong, 1 normal, 1 weak, best chip 0 (-6.2 mV), worst chip 2 (+8.1 mV)"
+        );
+        assert_eq!(qualities(&chips[3..]), None);
     }
 
     #[test]

@@ -94,6 +94,19 @@ impl Screen {
             }
         }
         lines.push(line);
+        if let Some(text) = format::tuner::line(&self.snapshot.tuner) {
+            let reason = format::tuner::reasons(&self.snapshot.tuner.demand);
+            let text = match reason.first() {
+                Some(reason) => format!("{text} ({reason})"),
+                None => text,
+            };
+            // One line: what is on this page has no room to give.
+            let text = format::plain(&text, width.saturating_sub("tuner ".len()).max(1));
+            lines.push(Line::from_iter([
+                Span::styled("tuner ", self.theme.dim()),
+                Span::raw(text),
+            ]));
+        }
         lines
     }
 
