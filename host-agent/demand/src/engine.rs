@@ -6,10 +6,10 @@ use autotune::{Aim, Caps};
 
 use crate::curtail::{Curtail, CurtailError, Curtailment, Held};
 use crate::feed::{Feed, FeedError, REVENUE_VALID, Value, silence, span};
-use crate::heat::{Heat, Hottest};
+use crate::heat::{Derating, FANS, HEAT, Hottest};
 use crate::price::Prices;
 use crate::schedule::{Local, Schedule};
-use crate::settings::{Base, Fallback, Settings, Then};
+use crate::settings::{Base, Fallback, HeatRule, Settings, Then};
 use crate::sleep::{Sleeper, Wish};
 use crate::surplus::Surplus;
 use crate::want::{Want, words};
@@ -23,6 +23,8 @@ pub struct Inputs {
     pub watts: Option<f64>,
     /// The part that is nearest to the point of throttling.
     pub hottest: Option<Hottest>,
+    /// Duty of the fastest fan that is run by its temperature, percent.
+    pub fan_percent: Option<f64>,
     /// A tuner has come to rest and says that even its lowest setting draws more than it may.
     pub too_little: bool,
 }
@@ -75,7 +77,8 @@ pub struct Demand {
     schedule: Schedule,
     prices: Option<Prices>,
     surplus: Option<Surplus>,
-    heat: Option<Heat>,
+    heat: Option<(HeatRule, Derating)>,
+    fans: Derating,
     curtailment: Curtailment,
     sleeper: Sleeper,
     price: Option<Value>,
@@ -107,7 +110,8 @@ impl Demand {
             schedule: Schedule::new(settings.schedule),
             prices: settings.price.map(Prices::new),
             surplus: settings.surplus.map(Surplus::new),
-            heat: settings.heat.map(Heat::new),
+            heat: settings.heat.map(|rule| (rule, Derating::new(HEAT))),
+            fans: Derating::new(FANS),
             curtailment: Curtailment::default(),
             sleeper: Sleeper::new(settings.least_awake, settings.least_asleep),
             price: None,
@@ -206,7 +210,7 @@ impl Demand {
         self.follow_surplus(now, passed, &mut look);
         let curtailed = self.curtailment.tick(now, self.full_w);
         self.follow_curtailment(now, curtailed, inputs.too_little, &mut look);
-        self.follow_heat(passed, inputs.hottest.as_ref(), &mut look);
+        self.follow_heat(passed, inputs, &mut look);
         self.follow_sleep(now, &mut look);
         if self.base.aim == Aim::Off
             && look.want.caps.watts < self.base.caps.watts.or(Some(f64::MAX))
@@ -391,29 +395,46 @@ impl Demand {
         }
     }
 
-    fn follow_heat(&mut self, passed: Duration, hottest: Option<&Hottest>, look: &mut Look) {
-        let Some(heat) = &mut self.heat else {
-            return;
-        };
+    fn follow_heat(&mut self, passed: Duration, inputs: &Inputs, look: &mut Look) {
         // Without a tuner no cap can be held, and the station's own throttle is all there is.
         if self.sleeper.is_asleep() || self.base.aim == Aim::Off {
-            heat.reset();
+            self.fans.reset();
+            if let Some((_, heat)) = &mut self.heat {
+                heat.reset();
+            }
             return;
         }
         let bound = look.want.bound_w();
-        let Some(cap) = heat.tick(passed, hottest, self.watts, bound) else {
-            return;
-        };
-        let text = hottest.map_or_else(
-            || format!("heat: at most {cap:.0} W"),
-            |hottest| {
-                format!(
-                    "heat: {} at {:.1} °C, throttling begins at {:.0} °C: at most {cap:.0} W",
-                    hottest.name, hottest.celsius, hottest.limit_c
-                )
-            },
-        );
-        look.limit(cap, "heat", text, "heat");
+        if let Some((rule, heat)) = &mut self.heat {
+            let hottest = inputs.hottest.as_ref();
+            let over = hottest.and_then(|hottest| hottest.over_k(rule.margin_k));
+            if let Some(cap) = heat.tick(passed, over, self.watts, bound) {
+                let why = hottest.map_or_else(
+                    || "no temperature".to_owned(),
+                    |hottest| {
+                        let (name, celsius, limit) =
+                            (&hottest.name, hottest.celsius, hottest.limit_c);
+                        format!("{name} at {celsius:.1} °C, throttling begins at {limit:.0} °C")
+                    },
+                );
+                let text = format!("heat: {why}: at most {cap:.0} W");
+                look.limit(cap, "heat", text, "heat");
+            }
+        }
+        let most = look.want.caps.fan_percent;
+        let over = inputs.fan_percent.zip(most).map(|(duty, most)| duty - most);
+        if most.is_none() {
+            self.fans.reset();
+        }
+        if let Some(cap) = self.fans.tick(passed, over, self.watts, bound) {
+            let text = match (inputs.fan_percent, most) {
+                (Some(duty), Some(most)) => {
+                    format!("fans at {duty:.0} % of {most:.0} % allowed: at most {cap:.0} W")
+                }
+                _ => format!("fans: at most {cap:.0} W"),
+            };
+            look.limit(cap, "heat", text, "fans");
+        }
     }
 
     fn follow_sleep(&mut self, now: Duration, look: &mut Look) {

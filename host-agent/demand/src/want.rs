@@ -72,8 +72,7 @@ impl Want {
             revenue_per_ths_day,
         } = &mut self.aim
         {
-            // Power that one is paid for is free to the tuner: below nothing it has no meaning.
-            *price_per_kwh = price.map_or(*price_per_kwh, |price| price.max(0.0));
+            *price_per_kwh = price.unwrap_or(*price_per_kwh);
             *revenue_per_ths_day = revenue.unwrap_or(*revenue_per_ths_day);
         }
     }

@@ -11,6 +11,7 @@ pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod demand;
 pub mod events;
 pub mod faces;
 pub mod fleet;

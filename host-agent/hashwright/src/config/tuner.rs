@@ -63,6 +63,9 @@ pub struct Rules {
     pub least_awake: Duration,
     /// Once asleep, it sleeps at least for this time.
     pub least_asleep: Duration,
+    /// The time on the wall when the program starts, seconds since 1970, for those who run it in virtual time; none for
+    /// the computer's clock.
+    pub start_unix_s: Option<u64>,
 }
 
 impl Default for Rules {
@@ -77,6 +80,7 @@ impl Default for Rules {
             heat: Some(HeatRule { margin_k: MARGIN_K }),
             least_awake: Duration::from_secs(300),
             least_asleep: Duration::from_secs(120),
+            start_unix_s: None,
         }
     }
 }
@@ -139,6 +143,7 @@ fn rules<'r>(tables: &Tables<'r>, section: &Section<'r>) -> Rules {
         heat: (margin > 0.0).then_some(HeatRule { margin_k: margin }),
         least_awake: seconds("min_awake_s", usual.least_awake),
         least_asleep: seconds("min_asleep_s", usual.least_asleep),
+        start_unix_s: None,
     }
 }
 
