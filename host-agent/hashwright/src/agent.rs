@@ -22,6 +22,7 @@ use crate::control::command::StationHandle;
 use crate::control::group::{Group, Reach, groups};
 use crate::control::link::{self, BoardEnd, StationEnd};
 use crate::control::store::LatchStore;
+use crate::demand;
 use crate::events::EventLog;
 use crate::port::SharedBoard;
 use crate::record::{self, History, Recorder};
@@ -55,6 +56,8 @@ pub struct Agent {
     _bare: Vec<Option<Arc<StationEnd>>>,
     /// The tuners, one for each station, in their order.
     pub tuners: Vec<tune::Handle>,
+    /// What is wanted at this moment, and the way to say so.
+    pub demand: demand::Handle,
     /// What was learned of boards.
     pub models: tune::Models,
     /// The ways to the registers of the boards' chips, by position in the config.
@@ -147,6 +150,7 @@ impl Agent {
             tuner_ends.push(end);
         }
         let (owner_in, owner) = watch::channel(tune::Wish::of(&config.tuner));
+        let (wanted, demand) = demand::prepare(config, clock);
         for board in simulated.iter().flatten() {
             let (mut stop, stopper) = (stop.clone(), stopper.clone());
             let world = board.clone().run(clock, {
@@ -176,6 +180,7 @@ impl Agent {
                 stations: handles,
                 bare: bare.clone(),
                 tuners: tuner_ends.clone(),
+                demand: demand.clone(),
                 models: models.clone(),
                 // Those of boards on stations are their tuners'.
                 clocks,
@@ -189,6 +194,14 @@ impl Agent {
         };
         let (changes, settings) = settings::Task::new(config, parts);
         tasks.spawn(guarded(changes.run(), stopper.clone()));
+        let links = demand::Links {
+            tuners: tuner_ends.clone(),
+            stations: stations.iter().map(|s| s.status.clone()).collect(),
+            settings: settings.clone(),
+            events: events.clone(),
+            stop: stop.clone(),
+        };
+        tasks.spawn(guarded(wanted.run(links), stopper.clone()));
         tasks.spawn(guarded(upstream.run(), stopper.clone()));
         let sources = Sources {
             name: config.agent.name.clone(),
@@ -199,6 +212,7 @@ impl Agent {
             holds,
             tuners: tuner_ends.clone(),
             owner,
+            demand: demand.view.clone(),
         };
         let first = collect::snapshot(&sources, clock.now(), false);
         let (state_in, state) = watch::channel(Arc::new(first));
@@ -232,6 +246,7 @@ impl Agent {
             simulated,
             _bare: bare,
             tuners: tuner_ends,
+            demand,
             models,
             registers,
             clock,
@@ -251,6 +266,7 @@ impl Agent {
             metrics: Some(Arc::new(crate::outlets::metrics())),
             tuning: Tuning {
                 tuners: self.tuners.clone(),
+                demand: self.demand.clone(),
                 models: self.models.clone(),
                 registers: self.registers.clone(),
                 clock: self.clock,

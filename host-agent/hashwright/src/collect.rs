@@ -68,6 +68,8 @@ pub struct Sources {
     pub tuners: Vec<tune::Handle>,
     /// What the owner wants of them.
     pub owner: watch::Receiver<tune::Wish>,
+    /// What holds of it at this moment.
+    pub demand: watch::Receiver<DemandStatus>,
 }
 
 /// Publishes snapshots until the program stops, nobody holds power any more and the pools are left, and one
@@ -235,11 +237,7 @@ fn tuner(sources: &Sources, now: Duration, stations: &[StationStatus]) -> TunerS
     TunerStatus {
         aim: owner.aim,
         caps: owner.caps,
-        demand: DemandStatus {
-            aim: owner.aim,
-            caps: owner.caps,
-            ..DemandStatus::default()
-        },
+        demand: sources.demand.borrow().clone(),
         stations: told.collect(),
     }
 }

@@ -239,13 +239,18 @@ impl Server {
         self.wish::<method::TunerForget, _>(|wish| Ok(Wish::ModelForget(wish)));
         self.wish::<method::TunerCalibrate, _>(|wish| Ok(Wish::Calibrate(wish)));
         self.wish::<method::ChipSetFrequency, _>(|wish| Ok(Wish::ChipClock(wish)));
-        self.later::<method::TunerFeed, _>(|_, _, _: rpc::tuner::Feed| async move {
-            Err(Error::denied(
-                "this agent has no rules that a feed would serve",
-            ))
+        self.later::<method::TunerFeed, _>(|server, _, told| async move {
+            server.faces.tuning.demand.feed(told).await
         });
-        self.later::<method::TunerCurtail, _>(|_, _, _: rpc::tuner::Curtail| async move {
-            Err(Error::denied("this agent cannot be curtailed"))
+        self.later::<method::TunerCurtail, _>(|server, who, wish| async move {
+            let faces = &server.faces;
+            let outcome = faces.tuning.demand.curtail(wish).await;
+            let told = outcome.as_ref().map(drop);
+            let params = serde_json::to_value(wish).unwrap_or_default();
+            faces
+                .settings
+                .record(&who.actor(), "tuner.curtail", &params, told);
+            outcome
         });
     }
 

@@ -16,6 +16,7 @@ use super::methods::Faces;
 use crate::board::ReadAsk;
 use crate::clock::Clock;
 use crate::commands::unix_time;
+use crate::demand;
 use crate::tune::{Handle, Kept, Models, Wish};
 
 /// Steps that are told at most.
@@ -33,6 +34,8 @@ const LONGEST_SERIAL: usize = 64;
 pub struct Tuning {
     /// The tuners, in the order of the stations.
     pub tuners: Vec<Handle>,
+    /// What is wanted at this moment, and the way to say so.
+    pub demand: demand::Handle,
     /// What was learned of boards.
     pub models: Models,
     /// The ways to the registers of the boards' chips.
@@ -47,6 +50,7 @@ impl Tuning {
     pub fn none(clock: Clock) -> Self {
         Self {
             tuners: Vec::new(),
+            demand: demand::Handle::detached(),
             models: Models::default(),
             registers: Vec::new(),
             clock,

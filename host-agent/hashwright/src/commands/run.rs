@@ -95,6 +95,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         state: agent.state.clone(),
         events: agent.events.clone(),
         settings: agent.settings.clone(),
+        demand: agent.demand.clone(),
     };
     let outlets = outlets::start(&config, &links, &reached, &stop);
     let how = match (args.view, args.json) {

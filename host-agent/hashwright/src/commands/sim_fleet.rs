@@ -165,6 +165,7 @@ async fn one(
         state: agent.state.clone(),
         events: agent.events.clone(),
         settings: agent.settings.clone(),
+        demand: agent.demand.clone(),
     };
     let reached = outlets::Reached {
         listen: server.local_addr(),

@@ -177,6 +177,7 @@ mod tests {
             state,
             events: EventLog::new(Clock::start()),
             settings: Settings::detached(),
+            demand: crate::demand::Handle::detached(),
         };
         let reached = Reached {
             listen: "127.0.0.1:4321".parse().unwrap(),

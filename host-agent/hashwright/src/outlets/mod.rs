@@ -21,6 +21,7 @@ use tokio::time::timeout;
 pub use outlets::mdns::Found;
 
 use crate::config::Config;
+use crate::demand;
 use crate::events::EventLog;
 use crate::settings::Settings;
 use crate::state::Snapshot;
@@ -35,6 +36,8 @@ pub struct Links {
     pub events: EventLog,
     /// The way of every change.
     pub settings: Settings,
+    /// The way to say what power costs, and to curtail.
+    pub demand: demand::Handle,
 }
 
 /// Where the API of this agent is.

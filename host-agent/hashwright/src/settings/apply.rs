@@ -16,6 +16,7 @@ use crate::control::Order;
 use crate::control::command::{Denied, StationHandle};
 use crate::control::group;
 use crate::control::link::StationEnd;
+use crate::demand;
 use crate::tune::{self, Base};
 use crate::upstream::PoolControl;
 
@@ -81,6 +82,8 @@ pub(crate) struct Reach {
     pub(crate) bare: Vec<Option<Arc<StationEnd>>>,
     /// The tuners, in the order of the stations: they say what a station runs at.
     pub(crate) tuners: Vec<tune::Handle>,
+    /// Who tells the tuners what is wanted of them at every moment.
+    pub(crate) demand: demand::Handle,
     /// What was learned of boards.
     pub(crate) models: tune::Models,
     /// The ways to the chips of boards that no station controls, by position in the config.
@@ -147,10 +150,8 @@ impl Reach {
     /// The owner wants something else of the tuners.
     async fn tune(&self, wish: tune::Wish) {
         self.owner.send_replace(wish);
-        for tuner in &self.tuners {
-            // One that does not answer is at its end, and the agent with it.
-            tuner.want(wish.part(tuner.share)).await;
-        }
+        // Numbers were held to the config's limits before; whoever does not answer is at the end, and the agent with it.
+        let _ = self.demand.set_base(wish.aim, wish.caps).await;
     }
 
     async fn act(&self, index: usize, act: Act) -> Result<(), Denied> {

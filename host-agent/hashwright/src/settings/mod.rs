@@ -312,6 +312,14 @@ impl Settings {
         self.auditor.send_replace(Some(audit));
     }
 
+    /// Puts on record what came of a wish that is not carried out here. `params` may hold secrets, which are not kept.
+    pub fn record(&self, actor: &Actor, method: &str, params: &Value, outcome: Result<(), &Error>) {
+        let auditor = self.auditor.borrow().clone();
+        if let Some(auditor) = auditor {
+            auditor.audit(actor, method, params, outcome);
+        }
+    }
+
     /// Saves changes into this file from now on, whose text the agent was started with.
     ///
     /// # Errors

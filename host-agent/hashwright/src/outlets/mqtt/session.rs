@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use mqtt_protocol_core::mqtt::result_code::MqttError;
 use outlets::mqtt::{Answer, Asked, Command, Message, Throttle, Topics, discovery, states};
-use rpc::settings::WriteOptions;
+use rpc::settings::{Changed, WriteOptions};
+use rpc::tuner::DemandStatus;
 use stratum::transport::{Connector, PoolConnector, Stream, connect_failure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::mpsc;
@@ -351,26 +352,25 @@ async fn carry_out(
     answers: mpsc::Sender<Answer>,
 ) {
     while let Some((name, command)) = queue.recv().await {
-        let wish = match command {
-            Command::Pause => Wish::Pause,
-            Command::Resume => Wish::Resume,
-            Command::Restart => Wish::Restart,
-            Command::Cooling(cooling) => Wish::Cooling(cooling),
-            Command::ClearFault(fault) => Wish::ClearFault(fault),
-            Command::PoolOrder(order) => Wish::PoolOrder(order),
-            Command::Tuner(tuner) => Wish::Tuner(tuner),
-            Command::Feed(_) | Command::Curtail(_) => {
-                let answer = Answer::new(&name, Err("it cannot be done yet".to_owned()));
-                if answers.send(answer).await.is_err() {
-                    return;
-                }
-                continue;
+        let outcome = match command {
+            Command::Feed(feed) => links.demand.feed(feed).await.map(|status| now(&status)),
+            Command::Curtail(wish) => {
+                let outcome = links.demand.curtail(wish).await;
+                let params = serde_json::to_value(wish).unwrap_or_default();
+                let told = outcome.as_ref().map(drop);
+                links
+                    .settings
+                    .record(&actor, "tuner.curtail", &params, told);
+                outcome.map(|status| now(&status))
             }
+            Command::Pause => ask(&links, &actor, Wish::Pause).await,
+            Command::Resume => ask(&links, &actor, Wish::Resume).await,
+            Command::Restart => ask(&links, &actor, Wish::Restart).await,
+            Command::Cooling(cooling) => ask(&links, &actor, Wish::Cooling(cooling)).await,
+            Command::ClearFault(fault) => ask(&links, &actor, Wish::ClearFault(fault)).await,
+            Command::PoolOrder(order) => ask(&links, &actor, Wish::PoolOrder(order)).await,
+            Command::Tuner(tuner) => ask(&links, &actor, Wish::Tuner(tuner)).await,
         };
-        let outcome = links
-            .settings
-            .ask(&actor, wish, WriteOptions::default())
-            .await;
         match &outcome {
             Ok(_) => info!(name, "a command over MQTT is carried out"),
             Err(error) => info!(
@@ -383,6 +383,20 @@ async fn carry_out(
         if answers.send(answer).await.is_err() {
             return;
         }
+    }
+}
+
+async fn ask(links: &Links, actor: &Actor, wish: Wish) -> Result<Changed, rpc::Error> {
+    let settings = &links.settings;
+    settings.ask(actor, wish, WriteOptions::default()).await
+}
+
+/// What holds after something was told, as the answer to it.
+fn now(status: &DemandStatus) -> Changed {
+    Changed {
+        applied: true,
+        notes: status.reasons.iter().map(|r| r.text.clone()).collect(),
+        ..Changed::default()
     }
 }
 

@@ -225,6 +225,7 @@ async fn a_broker_is_told_everything_again_when_it_comes_back() {
         state,
         events: events.clone(),
         settings: Settings::detached(),
+        demand: crate::demand::Handle::detached(),
     };
     let reached = Reached {
         listen: ([127, 0, 0, 1], 1).into(),

@@ -26,6 +26,7 @@ fn start(port: u16) -> (EventLog, Stopper) {
         state,
         events: events.clone(),
         settings: Settings::detached(),
+        demand: crate::demand::Handle::detached(),
     };
     let wanted = Webhook {
         receiver: format!("http://127.0.0.1:{port}/hooks/x?y=z")
@@ -154,6 +155,7 @@ async fn a_dead_receiver_costs_a_bounded_queue() {
             state,
             events: events.clone(),
             settings: Settings::detached(),
+            demand: crate::demand::Handle::detached(),
         },
         connector: PoolConnector::new(TcpConnector::default()),
         key: None,
