@@ -88,6 +88,8 @@ enum Command {
     },
     /// Measure a board at every point of a grid of clock and voltage
     Sweep(cli::sweep::SweepArgs),
+    /// Test whether a board is good: chips, rate, errors, heat, power, with a report
+    BenchBoard(cli::bench_board::BenchBoardArgs),
     /// Measure this program on this machine
     Bench {
         #[command(subcommand)]
@@ -220,6 +222,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             ConfigCommand::Rollback(args) => say(&cli::config_rollback(&args).await?)?,
         },
         Command::Sweep(args) => return cli::sweep::run(&args, look).await,
+        Command::BenchBoard(args) => return cli::bench_board::run(&args, look).await,
         Command::Bench { command } => bench::run(&command).await?,
     }
     Ok(ExitCode::SUCCESS)

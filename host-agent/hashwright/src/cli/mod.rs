@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::commands::say;
 
 pub mod auth;
+pub mod bench_board;
 pub mod calibrate;
 pub mod chip;
 pub mod client;

@@ -18,6 +18,9 @@ use super::live::Live;
 /// How long a tuner may take to let go.
 const LET_GO: Duration = Duration::from_secs(60);
 
+/// How long after that the board's state shows what follows.
+const FOLLOWS: Duration = Duration::from_secs(3);
+
 /// The tuner of an agent while it is still.
 #[derive(Debug, Default)]
 pub struct Still {
@@ -62,7 +65,7 @@ impl Still {
         loop {
             match self::status(live).await? {
                 Some(status) if works(&status, board) => {}
-                _ => return Ok(still),
+                _ => break,
             }
             if began.elapsed() > LET_GO {
                 still.go_on(live).await?;
@@ -72,6 +75,9 @@ impl Still {
             }
             sleep(Duration::from_secs(1)).await;
         }
+        // The way back to the configured setting has begun when the next state comes.
+        sleep(FOLLOWS).await;
+        Ok(still)
     }
 
     /// Prolongs the time if less than this is left of it.

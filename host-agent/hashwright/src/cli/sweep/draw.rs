@@ -141,8 +141,12 @@ pub fn map(sweep: &Sweep, metric: Metric, now: Option<&Now>, style: Style) -> Ve
         lines.push(line);
     }
     let clocks = sweep.grid.mhz[..shown].iter();
-    let clocks: String = clocks.map(|mhz| format!("{mhz:>cell$}")).collect();
-    lines.push(vec![plain(format!("{:>LABEL$}{clocks}", "MHz"))]);
+    let clocks: String = clocks.map(|mhz| format!("{mhz:>0$} ", cell - 1)).collect();
+    lines.push(vec![plain(format!(
+        "{:>LABEL$}{}",
+        "MHz",
+        clocks.trim_end()
+    ))]);
     if shown < columns {
         let left = columns - shown;
         lines.push(vec![plain(format!(
@@ -377,7 +381,7 @@ mod tests {
         let map = map(&counted(), Metric::Rate, None, style(false, 80));
         assert_eq!(
             text(&map),
-            "work done, % of what the clock promises:\n  1150 mV  █ 99.1   █ 97.4\n  1100 mV  ▂ 71.0✗       ╌\n      MHz      400      500"
+            "work done, % of what the clock promises:\n  1150 mV  █ 99.1   █ 97.4\n  1100 mV  ▂ 71.0✗       ╌\n      MHz     400      500"
         );
     }
 

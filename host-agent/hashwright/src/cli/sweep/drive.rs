@@ -97,7 +97,8 @@ impl Drive<'_> {
     async fn points(&mut self) -> Result<(), End> {
         let mut broken = 0;
         let mut lost = 0;
-        self.well().await?;
+        let base = self.well().await?;
+        self.sweep.base = base.wanted.or(self.sweep.base);
         while let Some(at) = self.sweep.next() {
             self.still
                 .prolong(&self.live, self.rules.longest_visit_s())
@@ -210,7 +211,7 @@ impl Drive<'_> {
     }
 
     /// Waits until the board mines well at what it was set to before.
-    async fn well(&mut self) -> Result<(), End> {
+    async fn well(&mut self) -> Result<BoardView, End> {
         let mut waiting = Instant::now();
         loop {
             let view = match self.look().await {
@@ -222,7 +223,7 @@ impl Drive<'_> {
                 }
             };
             if view.is_well() {
-                return Ok(());
+                return Ok(view);
             }
             let state = view.state.as_str();
             if let Some(fault) = view.fault.as_ref().filter(|fault| fault.latched) {

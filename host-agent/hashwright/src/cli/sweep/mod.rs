@@ -65,9 +65,10 @@ pub struct SweepArgs {
     /// Longest time to count at a point with auto, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub longest: u32,
-    /// Shortest time for the temperature to come to rest, seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    pub settle: u32,
+    /// Seconds to wait at each point before counting, or auto: until the temperature has come to rest, 10 to
+    /// 120 seconds
+    #[arg(long, value_name = "SECONDS", default_value = "auto", value_parser = settle)]
+    pub settle: Dwell,
     /// Probability that a verdict on a point is wrong, each way
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = error_rate)]
     pub error_rate: f64,
@@ -100,10 +101,10 @@ pub struct SweepArgs {
     pub json: bool,
 }
 
-/// How long to count.
+/// How long to count, or to wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Dwell {
-    /// Until a test has an answer.
+    /// As long as it takes.
     #[default]
     Auto,
     /// So many seconds.
@@ -117,6 +118,16 @@ fn dwell(text: &str) -> Result<Dwell, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (1.0..=3_000.0).contains(&seconds) => Ok(Dwell::Seconds(seconds)),
         _ => Err("write auto, or seconds from 1 to 3000".to_owned()),
+    }
+}
+
+fn settle(text: &str) -> Result<Dwell, String> {
+    if text == "auto" {
+        return Ok(Dwell::Auto);
+    }
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=600.0).contains(&seconds) => Ok(Dwell::Seconds(seconds)),
+        _ => Err("write auto, or seconds from 0 to 600".to_owned()),
     }
 }
 
@@ -135,6 +146,10 @@ pub(super) fn error_rate(text: &str) -> Result<f64, String> {
 impl SweepArgs {
     fn rules(&self) -> Rules {
         let usual = Rules::default();
+        let (settle_s, settle_longest_s) = match self.settle {
+            Dwell::Auto => (usual.settle_s, usual.settle_longest_s),
+            Dwell::Seconds(seconds) => (seconds, seconds),
+        };
         Rules {
             error_rate: self.error_rate,
             dwell_s: match self.dwell {
@@ -142,9 +157,8 @@ impl SweepArgs {
                 Dwell::Seconds(seconds) => Some(seconds),
             },
             longest_s: f64::from(self.longest.clamp(5, 3_000)),
-            settle_s: f64::from(self.settle.min(600)),
-            settle_longest_s: usual.settle_longest_s.max(f64::from(self.settle.min(600))),
-            max_celsius: self.max_celsius,
+            settle_s,
+            settle_longest_s,
             max_watts: self.max_watts,
             ..usual
         }
