@@ -64,6 +64,12 @@ pub struct Reason {
     pub key: String,
 }
 
+/// Power that is believed, W; what is read beyond this and the next two is no reading.
+const POWER_W: std::ops::RangeInclusive<f64> = 0.0..=1e7;
+/// Temperatures that are, °C.
+const HEAT_C: std::ops::RangeInclusive<f64> = -100.0..=300.0;
+/// Duties that are, percent.
+const DUTY: std::ops::RangeInclusive<f64> = 0.0..=100.0;
 /// A tuner that says so for this long has too little power indeed.
 const TOO_LITTLE: Duration = Duration::from_secs(30);
 /// A cap higher than the one that was too little by this factor is tried again.
@@ -85,6 +91,8 @@ pub struct Demand {
     revenue: Option<Value>,
     surplus_w: Option<Value>,
     now: Duration,
+    /// When it looked last.
+    looked: Duration,
     /// What was drawn at the last look, W.
     watts: Option<f64>,
     /// What was allowed at the last look, W.
@@ -118,6 +126,7 @@ impl Demand {
             revenue: None,
             surplus_w: None,
             now: Duration::ZERO,
+            looked: Duration::ZERO,
             watts: None,
             bound_w: None,
             too_little: None,
@@ -199,10 +208,11 @@ impl Demand {
 
     /// Looks at everything. Time that runs backwards stands still.
     pub fn tick(&mut self, now: Duration, inputs: &Inputs) -> Effective {
-        let passed = now.saturating_sub(self.now);
         self.now = self.now.max(now);
         let now = self.now;
-        self.watts = inputs.watts.filter(|w| w.is_finite() && *w >= 0.0);
+        let passed = now.saturating_sub(self.looked);
+        self.looked = now;
+        self.watts = inputs.watts.filter(|watts| POWER_W.contains(watts));
         let mut look = Look::new(self.base);
         self.reckon(now, &mut look);
         self.follow_schedule(now, inputs.local, &mut look);
@@ -407,6 +417,7 @@ impl Demand {
         let bound = look.want.bound_w();
         if let Some((rule, heat)) = &mut self.heat {
             let hottest = inputs.hottest.as_ref();
+            let hottest = hottest.filter(|h| HEAT_C.contains(&h.celsius));
             let over = hottest.and_then(|hottest| hottest.over_k(rule.margin_k));
             if let Some(cap) = heat.tick(passed, over, self.watts, bound) {
                 let why = hottest.map_or_else(
@@ -422,12 +433,13 @@ impl Demand {
             }
         }
         let most = look.want.caps.fan_percent;
-        let over = inputs.fan_percent.zip(most).map(|(duty, most)| duty - most);
+        let duty = inputs.fan_percent.filter(|duty| DUTY.contains(duty));
+        let over = duty.zip(most).map(|(duty, most)| duty - most);
         if most.is_none() {
             self.fans.reset();
         }
         if let Some(cap) = self.fans.tick(passed, over, self.watts, bound) {
-            let text = match (inputs.fan_percent, most) {
+            let text = match (duty, most) {
                 (Some(duty), Some(most)) => {
                     format!("fans at {duty:.0} % of {most:.0} % allowed: at most {cap:.0} W")
                 }

@@ -22,7 +22,8 @@ impl Prices {
         let hysteresis = self.rule.hysteresis.max(0.0);
         for (step, passed) in self.rule.steps.iter().zip(&mut self.passed) {
             let end = step.above - if *passed { hysteresis } else { 0.0 };
-            *passed = price > end;
+            // Sums of decimal fractions are off in their last digits.
+            *passed = price > end + 1e-9;
         }
     }
 
