@@ -38,6 +38,9 @@ pub(super) const GONE_AFTER: Duration = Duration::from_secs(75);
 /// How long a message may take on its way to a slow client.
 const SEND_WITHIN: Duration = Duration::from_secs(30);
 
+/// What stands in a call that makes a subscription.
+const SUBSCRIBE: &[u8] = b".subscribe\"";
+
 /// How long the other side gets to read why it is closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -129,7 +132,25 @@ async fn serve(
             }
             Some(Err(_)) => return end(CloseCode::Protocol, "this is not the WebSocket protocol"),
         };
-        if let Some(reply) = call::answer(server, session, &text).await
+        // The reply that names a subscription comes before its first notification.
+        let subscribes = text.windows(SUBSCRIBE.len()).any(|part| part == SUBSCRIBE);
+        let reply = {
+            let answer = call::answer(server, session, &text);
+            tokio::pin!(answer);
+            loop {
+                tokio::select! {
+                    biased;
+                    reply = &mut answer => break reply,
+                    // What takes long, such as a question to a tuner that is thinking, silences no subscription.
+                    Some(news) = out.recv(), if !subscribes => {
+                        if socket.send(Message::text(news)).await.is_err() {
+                            return end(CloseCode::Away, "the client does not read");
+                        }
+                    }
+                }
+            }
+        };
+        if let Some(reply) = reply
             && socket.send(Message::text(reply)).await.is_err()
         {
             return end(CloseCode::Away, "the client does not read");

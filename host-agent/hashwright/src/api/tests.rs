@@ -582,6 +582,33 @@ async fn telemetry_begins_with_the_whole_state_and_follows_changes() {
 }
 
 #[tokio::test]
+async fn a_slow_answer_silences_no_subscription() {
+    let (publish, state) = watch::channel(Arc::new(sample()));
+    let mut faces = Faces::from(state);
+    let (ask, mut asked) = tokio::sync::mpsc::channel(1);
+    faces.tuning.registers = vec![ask];
+    let handle = serve(ANY_PORT, faces, std::future::pending())
+        .await
+        .unwrap();
+    let line = TcpStream::connect(handle.local_addr()).await.unwrap();
+    let mut socket = WebSocket::open(line, "localhost").await;
+    socket.call("telemetry.subscribe", json!({})).await;
+    socket.receive().await;
+    let slow = json!({"jsonrpc": "2.0", "id": 9, "method": "chip.read_register", "params": {"board": 0, "register": 0}});
+    socket.send(&slow.to_string()).await;
+    let question = asked.recv().await.unwrap();
+
+    let mut changed = sample();
+    changed.miner.accepted = 13;
+    publish.send_replace(Arc::new(changed));
+    let news = socket.receive().await;
+    assert_eq!(news["method"], "telemetry", "the answer is still awaited");
+    question.reply.send(Ok(Vec::new())).unwrap();
+    let reply = socket.receive().await;
+    assert_eq!((&reply["id"], &reply["result"]), (&json!(9), &json!([])));
+}
+
+#[tokio::test]
 async fn telemetry_intervals_and_subscriptions_are_bounded() {
     let agent = Agent::start().await;
     let mut socket = agent.websocket().await;
