@@ -66,7 +66,7 @@ test("the page comes compressed, small, with its policy, and is not sent twice",
 test("a demo shows every section, live", needs, async () => {
   await show(demo);
   await page.waitForSelector(".tiles");
-  for (const id of ["overview", "boards", "chips", "cooling", "pools", "shares", "events", "system"]) assert.ok(await page.locator(`section#${id}`).isVisible(), id);
+  for (const id of ["overview", "boards", "tuner", "chips", "cooling", "pools", "shares", "events", "system"]) assert.ok(await page.locator(`section#${id}`).isVisible(), id);
   await sees(".big", /^\d+\.?\d* TH\/s/);
   await sees("header.top .pill", /mining/, 60_000);
   await sees("#shares tbody", /accepted/, 60_000);
@@ -160,6 +160,51 @@ test("a pool is added, moved to the front and removed", needs, async () => {
   await page.locator("#pools article").first().getByText("Remove …").click();
   await make(/pool/);
   await page.waitForFunction(() => document.querySelectorAll("#pools article").length === 1);
+});
+
+test("the miner is tuned, says what it does and why, and stops", needs, async () => {
+  await show(demo);
+  await button("Aim and bounds …").click();
+  await page.locator("dialog .choice").getByText("Efficiency", { exact: true }).click();
+  await page.getByLabel("Chips at most").fill("75");
+  await button("See what changes").click();
+  await make(/tuner\.target\s+off\s+efficiency/);
+  await sees("#tuner article", /Efficiency[\s\S]*chips at most 75/);
+  await sees("#tuner article[aria-label='Tuner of board 0']", /measuring|moving|keeping/, 60_000);
+  await sees("#tuner .steps", /Supposed[\s\S]*Seen[\s\S]*Sure/, 120_000);
+  await sees("#tuner .marks", /Measured/, 180_000);
+  await page.waitForSelector("#tuner .chart canvas", { timeout: 180_000 });
+  await page.locator(".map").first().locator(".cell").click();
+  await sees(".why", /Chip 0[\s\S]*MHz[\s\S]*Work that is right/, 60_000);
+  await page.locator("#boards article").first().getByText("Clock and voltage …").click();
+  await sees("dialog", /The tuner sets them/);
+  await button("Close").first().click();
+  const refused = await call(demo, "board.set", { board: 0, frequency_mhz: 500, dry_run: true });
+  assert.match(refused.error?.data?.text ?? refused.error?.data ?? "", /tune/, "nor by anybody else");
+
+  await button("Aim and bounds …").click();
+  await page.waitForSelector("dialog .outlook b", { timeout: 60_000 });
+  await page.locator("dialog .choice").getByText("Off", { exact: true }).click();
+  await page.getByLabel("Chips at most").fill("");
+  await button("See what changes").click();
+  await make(/tuner\.target\s+efficiency\s+off/);
+  await sees("#tuner article", /Off[\s\S]*as configured/);
+});
+
+test("power is curtailed to sleep and given back", needs, async () => {
+  await show(demo);
+  await button("Curtail …").click();
+  await page.locator("dialog .choice").getByText("Sleep").click();
+  await page.getByLabel("For how long").selectOption("900");
+  await button("Put to sleep").click();
+  await page.waitForSelector("dialog", { state: "detached" });
+  await sees("#tuner article", /asleep[\s\S]*\(curtailment\)/);
+  await sees("header.top .pill", /asleep/, 60_000);
+  await button("Curtail …").click();
+  await button("End the curtailment").click();
+  await page.waitForSelector("dialog", { state: "detached" });
+  await page.waitForFunction(() => !document.querySelector("#tuner article").innerText.includes("curtailment"));
+  await sees("header.top .pill", /mining/, 120_000);
 });
 
 test("what the miner refuses is said in words", needs, async () => {

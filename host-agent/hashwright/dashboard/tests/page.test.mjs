@@ -99,7 +99,7 @@ test("what pools and the network say is text and nothing else", async () => {
   assert.equal(await page.locator("#app img, #app script").count(), 0);
   assert.equal(await page.locator("#app svg[onload], #app [onerror]").count(), 0);
   assert.match(await text("#pools .message"), /<img src=x onerror=/);
-  for (const place of ["#tuner .reasons", "#tuner .alert.bad", "#tuner .steps", "#chips .why"]) assert.match(await text(place), /<img src=x onerror=/, place);
+  for (const place of ["#tuner .reasons", "#tuner .alert", "#tuner .steps", "#chips .why"]) assert.match(await text(place), /<img src=x onerror=/, place);
   assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll("a")].map((a) => a.getAttribute("href")).filter((href) => !/^(#\w+|ui\/vendor\/LICENCES\.txt)$/.test(href))), []);
   assert.deepEqual(await sideways(), []);
 });
@@ -290,6 +290,7 @@ test("the tuner says what is wanted, what holds now and why, and how far it is",
   assert.match(wanted, /0\.2873 for a kWh · 41\u202fs ago[\s\S]*640\u202fW · 8\u202fs ago/);
   const station = await card("Tuner of board 1").innerText();
   assert.match(station, /measuring[\s\S]*learned 42\u202f%, about 5\u202fmin 12\u202fs to go[\s\S]*Power\s+1054\u202fW\s+1167\u202fW[\s\S]*Hashrate\s+65\.12\u202fTH\/s\s+68\.24\u202fTH\/s[\s\S]*chip 77 of board 1/);
+  assert.match(await card("All boards together").innerText(), /Power\s+1070\u202fW\s+1183\u202fW/);
   assert.match(await text("#tuner .steps li"), /measure at 13 810 mV[\s\S]*1\.4 % less power[\s\S]*8 140 nonces[\s\S]*88\u202f%/);
   assert.match(await page.locator("#tuner .steps li").nth(3).innerText(), /over 99\u202f%/, "nothing is surer than it is");
   assert.match(await page.getAttribute("#tuner .chart", "aria-label"), /^Efficiency over power, from \d+\.\d\u202fJ\/TH at \d/);
@@ -317,7 +318,7 @@ test("the tuner's state is live, and what it did is asked for when something new
   patch(["stations/1/last", { station: 1, unix_s: 1_795_000_100, hypothesis: "", evidence: "", confidence: 1, decision: "rest" }]);
   while (asked() === before) await page.waitForTimeout(50);
   patch(["stations/1/activity", "held"], ["stations/1/because", "a sensor shows one value"], ["stations/1/reach", "too_little_power"], ["stations/1/trouble", "the station does not take 470 MHz: it is busy"]);
-  await page.waitForSelector("#tuner .alert.bad");
+  await page.waitForSelector("#tuner .pill.bad");
   assert.match(await page.locator("#tuner").innerText(), /Held: a sensor shows one value[\s\S]*it is busy[\s\S]*Even the lowest setting/);
 });
 

@@ -54,7 +54,7 @@ export function Tuner({ miner }) {
     ${may("tuner.curtail") && html`<button type="button" onClick=${() => setAsks("curtail")}>Curtail …</button>`}</div>`;
   return html`<${Section} id="tuner" title="Tuner" aside=${aside}>
     <div class="tuned">
-      <div class="stack"><${Wanted} tuner=${tuner} />${!many && html`<${Station} tuner=${tuner.stations[0]} miner=${miner} />`}</div>
+      <div class="stack"><${Wanted} tuner=${tuner} />${many ? html`<${Together} tuner=${tuner} miner=${miner} />` : html`<${Station} tuner=${tuner.stations[0]} miner=${miner} />`}</div>
       <${Curves} tuner=${tuner} miner=${miner} />
     </div>
     ${many && html`<div class="cards">${tuner.stations.map((one) => html`<${Station} key=${one.station} tuner=${one} miner=${miner} />`)}</div>`}
@@ -91,7 +91,6 @@ function Station({ tuner, miner }) {
   const is = measured(tuner, miner);
   const off = tuner.activity === "off";
   const learned = tuner.watts > 0 && !off;
-  const promised = learned ? { ths: tuner.ths, watts: tuner.watts } : { ths: null, watts: null };
   const why = { waiting: "Waits", held: "Held" }[tuner.activity];
   const names = tuner.boards.map((board) => miner.boards[board]?.model ?? `board ${board}`);
   return html`<article class="panel card" aria-label=${`Tuner of ${tuner.boards.length > 1 ? "boards" : "board"} ${tuner.boards.join(", ")}`}>
@@ -100,17 +99,32 @@ function Station({ tuner, miner }) {
     <p>${why && tuner.because ? html`<b>${why}:</b> ${tuner.because}` : (DOES[tuner.activity] ?? tuner.because ?? "")}</p>
     ${typeof tuner.progress_percent === "number" && html`<div><${Meter} label="Learning" max=${100} value=${tuner.progress_percent} text=${percent(tuner.progress_percent / 100)} />
       <p class="muted small">learned ${percent(tuner.progress_percent / 100)}${typeof tuner.remaining_s === "number" && `, about ${duration(tuner.remaining_s)} to go`}</p></div>`}
-    ${tuner.trouble && html`<p class="alert bad" role="alert">${tuner.trouble}</p>`}
+    ${tuner.trouble && html`<p class="alert warn">${tuner.trouble}</p>`}
     ${!off && REACHES[tuner.reach] && html`<p class="alert warn">${REACHES[tuner.reach]}</p>`}
-    <table class="compare"><thead><tr><th scope="col"></th>${learned && html`<th scope="col" class="number">promised</th>`}<th scope="col" class="number">measured</th></tr></thead><tbody>
-      ${[["Power", (s) => power(s.watts)], ["Hashrate", (s) => unit(s.ths, "TH/s", 2)], ["Efficiency", (s) => unit(s.watts > 0 && s.ths > 0 ? s.watts / s.ths : null, "J/TH", 2)]].map(([name, say]) =>
-        html`<tr key=${name}><th scope="row">${name}</th>${learned && html`<td class="number">${say(promised)}</td>`}<td class="number">${say(is)}</td></tr>`)}</tbody></table>
+    <${Compare} promised=${learned ? tuner : null} is=${is} />
     ${learned && html`<dl class="facts">
       <${Fact} name="Voltage">${unit(tuner.mv, "mV", 0)}<//><${Fact} name="Mean clock">${unit(tuner.mhz, "MHz", 1)}<//>
       <${Fact} name="Settings measured">${tuner.rounds}<//><${Fact} name="May still be gained">${unit(tuner.regret_percent, "%", 2)}<//></dl>`}
     ${tuner.silent.length > 0 && html`<p class="alert warn">Silent: ${tuner.silent.slice(0, 12).map(({ board, chip }) => `chip ${chip} of board ${board}`).join(", ")}${tuner.silent.length > 12 && ` and ${tuner.silent.length - 12} more`}. They are counted as lost.</p>`}
   </article>`;
 }
+
+/** All boards in one, where several tuners share the work. */
+function Together({ tuner, miner }) {
+  const all = tuner.stations.map((one) => measured(one, miner));
+  const is = { ths: all.reduce((sum, one) => sum + one.ths, 0), watts: all.every((one) => one.watts !== null) ? all.reduce((sum, one) => sum + one.watts, 0) : null };
+  const whole = tuner.stations.every((one) => one.activity !== "off" && one.watts > 0);
+  return html`<article class="panel card" aria-label="All boards together"><h3>All boards together</h3><${Compare} promised=${whole ? sumOf(tuner) : null} is=${is} /></article>`;
+}
+
+const FIGURES = [
+  ["Power", (sum) => power(sum.watts)], ["Hashrate", (sum) => unit(sum.ths, "TH/s", 2)],
+  ["Efficiency", (sum) => unit(sum.watts > 0 && sum.ths > 0 ? sum.watts / sum.ths : null, "J/TH", 2)],
+];
+
+/** What is promised beside what is. */
+const Compare = ({ promised, is }) => html`<table class="compare"><thead><tr><td></td>${promised && html`<th scope="col" class="number">promised</th>`}<th scope="col" class="number">measured</th></tr></thead>
+  <tbody>${FIGURES.map(([name, say]) => html`<tr key=${name}><th scope="row">${name}</th>${promised && html`<td class="number">${say(promised)}</td>`}<td class="number">${say(is)}</td></tr>`)}</tbody></table>`;
 
 /** What the boards of a tuner do now, as far as it is measured. */
 function measured(tuner, miner) {
