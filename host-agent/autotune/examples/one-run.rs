@@ -1,5 +1,5 @@
 #![allow(unreachable_pub)]
-//! One tuning run on a simulated machine, told step by step: `one-run BOARD SEED good|normal|poor AMBIENT_C eff|SHARE_OF_NOMINAL_WATTS`.
+//! One tuning run on a simulated machine, told step by step: `one-run BOARD SEED good|normal|poor AMBIENT_C eff|SHARE_OF_NOMINAL_WATTS|wWATTS`.
 #[path = "../tests/bench/mod.rs"]
 mod bench;
 use autotune::Aim;
@@ -18,6 +18,8 @@ fn main() {
     let nominal = layout.nominal_ths * layout.nominal_j_per_th * layout.boards() as f64;
     let aim = if args[5] == "eff" {
         Aim::Efficiency
+    } else if let Some(watts) = args[5].strip_prefix('w') {
+        Aim::Watts(watts.parse().unwrap())
     } else {
         Aim::Watts(nominal * args[5].parse::<f64>().unwrap())
     };

@@ -36,12 +36,16 @@ const SPREAD: (f64, f64) = (0.003, 0.03);
 /// Spread of the cores in a chip, share of the nominal voltage.
 const CORE_SPREAD: f64 = 0.034;
 /// Where it starts: between a usual and a poor board.
-const SPREAD_AT_FIRST: f64 = 0.008;
+const SPREAD_AT_FIRST: f64 = 0.009;
 /// Usual share of leakage in a domain's current.
 const LEAK_SHARE: f64 = 0.14;
 /// Fast chips leak more: e-fold for a threshold lower by this share of the nominal voltage, and how far a chip is from that rule.
 const LEAK_LINK: f64 = 0.03;
 const LEAK_APART: f64 = 0.15;
+/// Margin from which on the doubt of a margin grows no more, spreads of cores.
+const FAR_ABOVE: f64 = 2.5;
+/// How far margins at a setting may have drifted since they were stored, spreads of cores.
+const ANCHOR_DRIFT: f64 = 0.04;
 const ROUNDS: usize = 12;
 /// Windows kept; older ones go first.
 const MOST_WINDOWS: usize = 14;
@@ -74,6 +78,8 @@ pub(crate) struct Window {
     pub(crate) boards: Vec<BoardWindow>,
     /// Mean input power of the machine, W.
     pub(crate) watts: Option<f64>,
+    /// Duty of the fans at its end, percent.
+    pub(crate) fan_percent: Option<f64>,
     /// How much it still counts, 0..=1.
     pub(crate) weight: f64,
 }
@@ -127,6 +133,24 @@ impl Block {
         self.slope[last] += weight * leak * residual;
     }
 
+    /// The same where it depends on the shared constants as well, by `shared`.
+    fn learn(
+        &mut self,
+        chip: usize,
+        own: f64,
+        leak: f64,
+        shared: &[f64; SHARED],
+        residual: f64,
+        weight: f64,
+    ) {
+        let last = self.slope.len() - 1;
+        for (r, value) in shared.iter().enumerate() {
+            self.cross[chip][r] += weight * value * own;
+            self.cross[last][r] += weight * value * leak;
+        }
+        self.observe(chip, own, leak, residual, weight);
+    }
+
     /// Adds a residual that depends on all of the block.
     fn link(&mut self, lever: &[f64], residual: f64, weight: f64) {
         let size = self.slope.len();
@@ -137,6 +161,18 @@ impl Block {
             }
         }
     }
+}
+
+/// What was known of the margins at one setting, from an earlier run: that is known better than the numbers that make them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Anchor {
+    pub(crate) mv: f64,
+    pub(crate) mhz: Vec<f64>,
+    pub(crate) sink_c: Vec<f64>,
+    /// Margin of each chip in spreads of its cores, and its standard deviation.
+    pub(crate) margins: Vec<(f64, f64)>,
+    /// How much it still counts, 0..=1.
+    pub(crate) weight: f64,
 }
 
 /// The belief about a machine.
@@ -160,6 +196,8 @@ pub(crate) struct Belief {
     beside_w: f64,
     spread: f64,
     pub(crate) windows: Vec<Window>,
+    /// Of each board, if it has one.
+    pub(crate) anchors: Vec<Option<Anchor>>,
 }
 
 impl Belief {
@@ -238,6 +276,7 @@ impl Belief {
             beside_w: layout.auxiliary_w,
             spread: SPREAD_AT_FIRST / CORE_SPREAD,
             windows: Vec::new(),
+            anchors: vec![None; layout.boards()],
         };
         belief.forget_counts();
         belief
@@ -300,8 +339,8 @@ impl Belief {
             let (blocks, _) = self.prior_blocks(board);
             for (domain, block) in self.domains[board].iter_mut().zip(blocks) {
                 let size = block.slope.len();
-                domain.local = inverse_of(&block.curvature, size)
-                    .unwrap_or_else(|| vec![0.0; size * size]);
+                domain.local =
+                    inverse_of(&block.curvature, size).unwrap_or_else(|| vec![0.0; size * size]);
                 domain.pull = block.cross;
             }
         }
@@ -501,8 +540,14 @@ impl Belief {
             path_ohm: self.path_ohm,
             die_k_per_w: self.die_k_per_w,
             sinks,
+            held_c: Vec::new(),
             dead: dead.to_vec(),
             doubt_mv: (0..count).map(|chip| self.offset(board, chip).1).collect(),
+            here_mhz: vec![self.reference_mhz; count],
+            doubt_per_mhz: 0.0,
+            leak_doubt: (0..self.domains[board].len())
+                .map(|domain| self.leak(board, domain).1)
+                .collect(),
         }
     }
 
@@ -527,7 +572,8 @@ impl Belief {
         mhz: f64,
         outcome: &Outcome,
     ) -> ([f64; SHARED], f64) {
-        let z = outcome.margins[chip];
+        // Of a chip far above its threshold it matters what would be if it came near.
+        let z = outcome.margins[chip].clamp(-3.0, FAR_ABOVE);
         let leak_mv = outcome.leak_mv[chip / self.per_domain.max(1)];
         let offset = self.own_offset(board, chip);
         let (variance, pull) = self.block_of(board, chip, -1.0, self.leak_lever(board, leak_mv));
@@ -614,6 +660,9 @@ impl Belief {
             window.weight *= keep;
         }
         self.windows.retain(|window| window.weight > 0.02);
+        for anchor in self.anchors.iter_mut().flatten() {
+            anchor.weight *= keep;
+        }
     }
 
     /// Square of surprise per degree of freedom, and degrees, of a board's counts in a window, before it is learned: about one if
@@ -711,6 +760,37 @@ impl Belief {
             blocks.push(prior);
         }
         let wrong_share = self.wrong_share();
+        for (board, anchor) in self.anchors.iter().enumerate() {
+            let Some(anchor) = anchor.as_ref().filter(|anchor| anchor.weight > 0.02) else {
+                continue;
+            };
+            let sinks = anchor.sink_c.iter().map(|&c| (c, 0.0)).collect();
+            let chips = self.chips[board].len();
+            let outcome = self
+                .plant(board, sinks, &vec![false; chips])
+                .outcome(anchor.mv, &anchor.mhz);
+            for (chip, &(margin, sd)) in anchor.margins.iter().enumerate() {
+                let domain = chip / self.per_domain.max(1);
+                let z = outcome.margins[chip];
+                let residual = margin - z;
+                let weight = anchor.weight / (sd * sd + ANCHOR_DRIFT * ANCHOR_DRIFT);
+                let by_leak = self.leak_lever(board, outcome.leak_mv[domain]);
+                let j = self.lever(
+                    anchor.mhz[chip],
+                    outcome.die_c[chip],
+                    z + self.own_offset(board, chip),
+                );
+                cost += 0.5 * weight * residual * residual;
+                let slot = chip % self.per_domain.max(1);
+                blocks[board][domain].learn(slot, -1.0, by_leak, &j, residual, weight);
+                for r in 0..SHARED {
+                    g[r] += weight * j[r] * residual;
+                    for c in 0..SHARED {
+                        a[r][c] += weight * j[r] * j[c];
+                    }
+                }
+            }
+        }
         let windows = std::mem::take(&mut self.windows);
         for window in &windows {
             let (mut watts, mut leak_w) = (0.0, 0.0);
@@ -735,19 +815,16 @@ impl Belief {
                         window.weight / (mean.max(0.3) + (rough * mean).powi(2))
                     };
                     let block = &mut blocks[board][domain];
-                    let (slot, last) = (chip % self.per_domain.max(1), block.slope.len() - 1);
+                    let slot = chip % self.per_domain.max(1);
                     // `rise` is what the count gains for a spread of margin.
                     let mut observe = |j: [f64; SHARED], rise: f64, residual: f64, weight: f64| {
-                        let (own, leak) = (-rise, rise * by_leak);
+                        block.learn(slot, -rise, rise * by_leak, &j, residual, weight);
                         for r in 0..SHARED {
                             g[r] += weight * j[r] * residual;
-                            block.cross[slot][r] += weight * j[r] * own;
-                            block.cross[last][r] += weight * j[r] * leak;
                             for c in 0..SHARED {
                                 a[r][c] += weight * j[r] * j[c];
                             }
                         }
-                        block.observe(slot, own, leak, residual, weight);
                     };
                     for (seen, mean, rough) in [
                         (count.valid, good, RATE_ROUGHNESS),

@@ -161,6 +161,8 @@ pub struct Problem<'a> {
 
 /// Voltage of a domain over nominal that a plan never passes; damage begins at 1.25.
 const MOST_DOMAIN: f64 = 1.18;
+/// The same with two deviations of the doubt in its leakage.
+const MOST_DOUBTED_DOMAIN: f64 = 1.21;
 /// Share of a board's power limit that a plan uses.
 const POWER_SHARE: f64 = 0.97;
 /// Highest price of a watt that is tried, against the work of a mean one.
@@ -181,16 +183,27 @@ impl Problem<'_> {
         let least = match self.aim {
             Aim::Watts(_) | Aim::Off => 0.02 * usual,
             Aim::Efficiency => {
-                let mut price = self.price.unwrap_or(usual);
-                for _ in 0..6 {
+                // Dinkelbach's way, from below: at a price above what can be had the best would be to do next to nothing.
+                let ratio = |at: &Trial| at.ths / at.watts.max(1e-9);
+                let mut price = 0.9 * self.price.unwrap_or(usual).min(ratio(&at));
+                let mut most: Option<Trial> = None;
+                for _ in 0..8 {
                     at = self.at_price(price, at, None)?;
-                    let next = at.ths / at.watts.max(1e-9);
+                    let next = ratio(&at);
+                    if most.as_ref().is_none_or(|most| next > ratio(most)) {
+                        most = Some(at.clone());
+                    }
                     if (next / price - 1.0).abs() < 1e-3 {
                         break;
                     }
-                    price = next;
+                    price = if next > price {
+                        next
+                    } else {
+                        0.9 * next.max(0.1 * usual)
+                    };
                 }
-                price
+                at = most?;
+                ratio(&at)
             }
             Aim::Profit {
                 price_per_kwh,
@@ -423,7 +436,7 @@ impl Problem<'_> {
                     .filter(|(domain, _)| {
                         *domain == 0 || (*domain as f64 + 0.5) / domains <= last + 0.5 / domains
                     })
-                    .map(|(_, sink)| sink.0 + sink.1 * outcome.watts)
+                    .map(|(domain, _)| plant.sink_c(domain, outcome.watts))
                     .fold(f64::NEG_INFINITY, f64::max);
                 worst = worst.max((sink - board_c) / 50.0);
             }
@@ -483,7 +496,15 @@ impl Problem<'_> {
                         &self.bounds,
                     );
                     let usual = self.layout.mv.1 / self.layout.domains as f64;
-                    let strained = outcome.domain_mv.iter().any(|&v| v > MOST_DOMAIN * usual);
+                    let strained = (0..outcome.domain_mv.len()).any(|domain| {
+                        let (v, doubt) = (
+                            outcome.domain_mv[domain],
+                            self.plants[board].leak_doubt[domain],
+                        );
+                        v > MOST_DOMAIN * usual
+                            || v + 2.0 * doubt * outcome.leak_mv[domain]
+                                > MOST_DOUBTED_DOMAIN * usual
+                    });
                     sum += if strained { f64::NEG_INFINITY } else { value };
                     outcomes[board] = outcome;
                     setting.mv[board] = mv;

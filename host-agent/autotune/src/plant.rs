@@ -48,10 +48,19 @@ pub struct Plant {
     pub die_k_per_w: f64,
     /// Sink temperature of each domain without power, °C, and its rise per watt of the board.
     pub sinks: Vec<(f64, f64)>,
+    /// Sink temperature of each domain that fans hold as long as they can, by running slower or faster, °C; empty where
+    /// fans do not follow the temperature.
+    pub held_c: Vec<f64>,
     /// Chips that do nothing.
     pub dead: Vec<bool>,
-    /// Uncertainty of each chip's threshold, one standard deviation, mV.
+    /// Uncertainty of each chip's threshold where it runs now, one standard deviation, mV.
     pub doubt_mv: Vec<f64>,
+    /// Clock of each chip now, MHz.
+    pub here_mhz: Vec<f64>,
+    /// What a change of the clock adds to the uncertainty, mV per MHz.
+    pub doubt_per_mhz: f64,
+    /// Uncertainty of the ln of each domain's leakage, one standard deviation.
+    pub leak_doubt: Vec<f64>,
 }
 
 /// What a board would do at a setting.
@@ -93,6 +102,12 @@ impl Plant {
         self.switching.len()
     }
 
+    /// Uncertainty of a chip's threshold at a clock, mV.
+    #[must_use]
+    pub fn doubt_at(&self, chip: usize, mhz: f64) -> f64 {
+        self.doubt_mv[chip].hypot(self.doubt_per_mhz * (mhz - self.here_mhz[chip]))
+    }
+
     /// Domains.
     #[must_use]
     pub fn domains(&self) -> usize {
@@ -132,7 +147,7 @@ impl Plant {
     ) -> (f64, Outcome) {
         let mut die_c = self.start_temperatures();
         let mut pass = Pass::new(self);
-        pass.require(self, bounds);
+        pass.require(bounds);
         for value in mhz.iter_mut() {
             *value = value.max(bounds.mhz.0).min(bounds.mhz.1);
         }
@@ -145,7 +160,7 @@ impl Plant {
         let mut size = 1.0;
         let mut trial = mhz.to_vec();
         let mut next = Pass::new(self);
-        next.require(self, bounds);
+        next.require(bounds);
         for step in 0..CLOCK_STEPS {
             let mut largest = 0.0_f64;
             pass.point_the_way(self);
@@ -177,7 +192,8 @@ impl Plant {
         let outcome = self.outcome(mv, mhz);
         let safe = (0..mhz.len()).all(|chip| {
             self.dead[chip]
-                || outcome.margins[chip] - bounds.quantiles * self.doubt_mv[chip] / self.sigma_mv
+                || outcome.margins[chip]
+                    - bounds.quantiles * self.doubt_at(chip, mhz[chip]) / self.sigma_mv
                     >= bounds.least_margin - SOFT
         });
         let value = if safe {
@@ -202,17 +218,28 @@ impl Plant {
     fn heat(&self, pass: &Pass, die_c: &mut [f64]) {
         for (chip, celsius) in die_c.iter_mut().enumerate() {
             let domain = chip / self.per_domain.max(1);
-            let (base, rise) = self.sinks.get(domain).copied().unwrap_or((25.0, 0.0));
             let v = pass.domain_v[domain];
             let watts = v * v * pass.conductance[chip];
-            *celsius = (base + rise * pass.watts + self.die_k_per_w * watts).min(HOTTEST_C);
+            let sink = self.sink_c(domain, pass.watts);
+            *celsius = (sink + self.die_k_per_w * watts).min(HOTTEST_C);
         }
+    }
+
+    /// Sink temperature of a domain at a power of the board, °C.
+    pub(crate) fn sink_c(&self, domain: usize, watts: f64) -> f64 {
+        let (base, rise) = self.sinks.get(domain).copied().unwrap_or((25.0, 0.0));
+        let held = self.held_c.get(domain).copied();
+        (base + rise * watts).max(held.unwrap_or(f64::NEG_INFINITY))
     }
 
     /// How much more power a watt costs, because it heats and heat leaks.
     fn heat_factor(&self, pass: &Pass) -> f64 {
-        let rise =
-            self.sinks.iter().map(|sink| sink.1).sum::<f64>() / self.sinks.len().max(1) as f64;
+        let rises = self.sinks.iter().enumerate().map(|(domain, sink)| {
+            let held = self.held_c.get(domain);
+            let follows = held.is_none_or(|held| sink.0 + sink.1 * pass.watts > *held);
+            if follows { sink.1 } else { 0.0 }
+        });
+        let rise = rises.sum::<f64>() / self.sinks.len().max(1) as f64;
         let gain = pass.leak_w / self.leak_scale_k
             * (rise + self.die_k_per_w / self.chips().max(1) as f64);
         1.0 / (1.0 - gain.clamp(0.0, 0.5))
@@ -223,8 +250,8 @@ impl Plant {
 struct Pass {
     conductance: Vec<f64>,
     margins: Vec<f64>,
-    /// Margin that each chip has to keep.
-    required: Vec<f64>,
+    /// Margin that each chip has to keep, and deviations of its doubt on top.
+    required: (f64, f64),
     domain_v: Vec<f64>,
     /// Leakage of each domain, S, then what it takes of its voltage, V.
     leak_v: Vec<f64>,
@@ -249,7 +276,7 @@ impl Pass {
         Self {
             conductance: vec![0.0; chips],
             margins: vec![0.0; chips],
-            required: vec![f64::NEG_INFINITY; chips],
+            required: (f64::NEG_INFINITY, 0.0),
             domain_v: vec![0.0; domains],
             leak_v: vec![0.0; domains],
             resistance: vec![0.0; domains],
@@ -265,10 +292,8 @@ impl Pass {
         }
     }
 
-    fn require(&mut self, plant: &Plant, bounds: &Bounds) {
-        for (slot, doubt) in self.required.iter_mut().zip(&plant.doubt_mv) {
-            *slot = bounds.least_margin + bounds.quantiles * doubt / plant.sigma_mv;
-        }
+    fn require(&mut self, bounds: &Bounds) {
+        self.required = (bounds.least_margin, bounds.quantiles);
     }
 
     /// Newton's step in two parts: clocks of a domain against each other, which leaves its voltage alone, and all of them together.
@@ -340,13 +365,21 @@ impl Pass {
                 let (share, dense) = (phi(z), density(z));
                 let rate = scale * mhz[chip];
                 self.ths += rate * share;
-                let missing = (self.required[chip] - z).clamp(0.0, 20.0);
+                let (least, quantiles) = self.required;
+                let doubt = plant.doubt_at(chip, mhz[chip]);
+                let quantiles = quantiles / plant.sigma_mv;
+                let missing = (least + quantiles * doubt - z).clamp(0.0, 20.0);
+                // How the doubt grows with the clock.
+                let widening =
+                    quantiles * plant.doubt_per_mhz.powi(2) * (mhz[chip] - plant.here_mhz[chip])
+                        / doubt.max(1e-9);
                 let fine = MARGIN_PRICE * rate * missing;
                 fines += fine * missing;
                 lever += (rate * dense + 2.0 * fine) / sigma_v;
                 let steep = plant.slope / plant.sigma_mv;
                 self.gradient[chip] = scale * share
                     - (rate * dense + 2.0 * fine) * steep
+                    - 2.0 * fine * widening
                     - MARGIN_PRICE * scale * missing * missing;
                 // What the domain's own voltage does when this clock rises, V per MHz.
                 let sag = v
@@ -357,7 +390,7 @@ impl Pass {
                 let all = steep + per_domain as f64 * sag;
                 let bend = |all: f64| {
                     let fine = if missing > 0.0 {
-                        2.0 * MARGIN_PRICE * rate * all * all
+                        2.0 * MARGIN_PRICE * rate * (all + widening.abs()).powi(2)
                     } else {
                         0.0
                     };
@@ -421,8 +454,12 @@ mod tests {
             path_ohm: 0.0005,
             die_k_per_w: 1.38,
             sinks: vec![(25.0, 0.03); domains],
+            held_c: Vec::new(),
             dead: vec![false; chips],
             doubt_mv: vec![0.0; chips],
+            here_mhz: vec![590.0; chips],
+            doubt_per_mhz: 0.0,
+            leak_doubt: vec![0.0; domains],
         }
     }
 
@@ -445,10 +482,17 @@ mod tests {
 
     #[test]
     fn gradient_is_the_slope_of_the_value() {
-        let plant = plant(4, 3, 10.0);
+        let mut plant = plant(4, 3, 10.0);
+        plant.doubt_mv.fill(20.0);
+        plant.doubt_per_mhz = 0.5;
         let mhz: Vec<f64> = (0..12).map(|chip| 560.0 + 5.0 * f64::from(chip)).collect();
         let die_c = vec![70.0; 12];
         let mut pass = Pass::new(&plant);
+        pass.require(&Bounds {
+            least_margin: 1.0,
+            quantiles: 3.0,
+            ..FREE
+        });
         pass.run(&plant, 4900.0, &mhz, &die_c, 0.02);
         let gradient = pass.gradient.clone();
         for chip in 0..12 {

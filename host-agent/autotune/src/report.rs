@@ -292,6 +292,10 @@ pub struct ChipModel {
     pub sd_mv: f64,
     /// Best clock, MHz.
     pub mhz: f64,
+    /// Voltage over threshold at the stored setting, in spreads of its cores, and its standard deviation; none where it was not
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<(f64, f64)>,
 }
 
 /// One domain in a model: chips in parallel.
@@ -302,6 +306,12 @@ pub struct DomainModel {
     pub leak: f64,
     /// Standard deviation of that.
     pub sd: f64,
+    /// Temperature of its sink, or of its die where only dies tell, at the stored setting, °C; none where it was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink_c: Option<f64>,
+    /// Rise of that over the air at rest, K per W of the board; none where it was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub k_per_w: Option<f64>,
 }
 
 /// Something that happened to a board's model.

@@ -42,8 +42,11 @@ const WORTH_KEEPING: f64 = 0.003;
 const MOST_ROUNDS: u32 = 14;
 /// Deviation of power from the aim that is corrected.
 const POWER_OFF: f64 = 0.0035;
-/// Length of a window while keeping, and of one in which power is off.
+/// Length of the first window while keeping, each next one twice as long; the longest; and of one in which power is off.
+const FIRST_KEEP_WINDOW: Duration = Duration::from_secs(100);
 const KEEP_WINDOW: Duration = Duration::from_secs(600);
+/// Length of a measurement that is to teach slope and spread.
+const PROBE_WINDOW: Duration = Duration::from_secs(45);
 const TRIM_WINDOW: Duration = Duration::from_secs(60);
 /// Half-life of what was seen while keeping: ageing and seasons.
 const HALF_LIFE_S: f64 = 12.0 * 3600.0;
@@ -119,12 +122,13 @@ pub struct Tuner {
     proven_mv: Vec<Vec<f64>>,
     watch: Vec<Vec<Sprt>>,
     silent: Vec<Vec<bool>>,
-    alarms: Vec<Vec<u8>>,
     rounds: u32,
     probes: u32,
     complete: bool,
     considered: Duration,
     air_c: (f64, f64),
+    /// Rise of each sink over the air at rest, K per W of its board; empty while that was not seen.
+    rest_k_per_w: Vec<Vec<f64>>,
     steady: Steady,
     is_steady: bool,
     power_factor: f64,
@@ -135,6 +139,8 @@ pub struct Tuner {
     throttled_s: f64,
     heat_off_k: f64,
     regret: f64,
+    /// Length of the present window while keeping.
+    keep_window: Duration,
     /// What a wall meter told, and the mean of the power read lately as it came.
     calibration: Option<Calibration>,
     metered: Fading,
@@ -247,12 +253,12 @@ impl Tuner {
             proven_mv: vec![vec![f64::INFINITY; chips]; boards],
             watch: vec![vec![test; chips]; boards],
             silent: vec![vec![false; chips]; boards],
-            alarms: vec![vec![0; chips]; boards],
             rounds: 0,
             probes: 0,
             complete: false,
             considered: Duration::ZERO,
             air_c: (25.0, 8.0),
+            rest_k_per_w: vec![Vec::new(); boards],
             steady: Steady::new(),
             is_steady: false,
             power_factor: 1.0,
@@ -263,6 +269,7 @@ impl Tuner {
             throttled_s: 0.0,
             heat_off_k: 0.0,
             regret: 1.0,
+            keep_window: FIRST_KEEP_WINDOW,
             calibration: None,
             metered: Fading::default(),
             spent_s: 0.0,

@@ -51,6 +51,22 @@ fn a_gamma_comes_within_a_percent_of_who_knows_everything() {
 }
 
 #[test]
+fn fans_that_rule_themselves_do_not_look_like_the_end_of_cooling() {
+    let (mut bench, mut tuner) = start("bitaxe-gamma", 4, Aim::Watts(10.5));
+    bench.ruled_c = Some(60.0);
+    until_kept(&mut bench, &mut tuner);
+    live(&mut bench, &mut tuner, 300);
+    assert!(bench.fan < 50.0, "{}", bench.fan);
+    tuner.set_aim(Aim::Watts(16.0), Caps::default());
+    live(&mut bench, &mut tuner, 5);
+    until_kept(&mut bench, &mut tuner);
+    live(&mut bench, &mut tuner, 300);
+    let (_, watts) = bench.truth(tuner.setting());
+    assert!((watts / 16.0 - 1.0).abs() < 0.015, "{watts} W");
+    assert_eq!(bench.violations.total(), 0);
+}
+
+#[test]
 fn a_machine_of_231_chips_comes_within_a_percent() {
     let out = bench::run("s19k-pro", Quality::NORMAL, 5, 25.0, Aim::Watts(2346.0));
     assert!((out.watts / 2346.0 - 1.0).abs() < 0.01, "{}", out.watts);

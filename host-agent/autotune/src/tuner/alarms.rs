@@ -1,6 +1,6 @@
 //! What cannot wait: chips that deliver too little, sensors that are stuck, throttling. All end at a setting known to be safe.
 
-use super::{FALSE_ALARM, LEAST_MARGIN, Purpose, STUCK, STUCK_POWER, SensorWatch, Tuner};
+use super::{FALSE_ALARM, Purpose, STUCK, STUCK_POWER, SensorWatch, Tuner};
 use crate::plan::Setting;
 use crate::report::Observation;
 
@@ -11,7 +11,6 @@ impl Tuner {
             for (chip, count) in counts.chips.iter().enumerate() {
                 if self.silent[board][chip] && count.valid > 20.0 {
                     self.silent[board][chip] = false;
-                    self.alarms[board][chip] = 0;
                 }
             }
         }
@@ -32,7 +31,7 @@ impl Tuner {
                 0.99,
                 "plan for 2 K less",
             );
-            if let Some(plan) = self.make_plan(seen, LEAST_MARGIN) {
+            if let Some(plan) = self.make_plan(seen, false) {
                 self.go(plan, Purpose::Best, seen);
                 return true;
             }
@@ -54,7 +53,6 @@ impl Tuner {
             changed.len()
         );
         for &(board, chip) in &changed {
-            self.alarms[board][chip] = self.alarms[board][chip].saturating_add(1);
             self.watch[board][chip].reset();
         }
         // Under a stored model an alarm says first of all that the model may be another board's.

@@ -2,7 +2,6 @@
 
 use super::{BoardCounts, Mean, Tuner};
 use crate::belief::{BoardWindow, Count, Window};
-use crate::evidence::Verdict;
 use crate::layout::nonce_hashes;
 use crate::report::Observation;
 
@@ -33,11 +32,7 @@ impl Tuner {
                 slot.wrong += (new.wrong - old.wrong) as f64;
                 slot.expected += expected;
                 let share = self.promised[board][chip];
-                let verdict =
-                    self.watch[board][chip].count(valid, expected * share.clamp(0.1, 1.0));
-                if verdict == Verdict::Well {
-                    self.alarms[board][chip] = 0;
-                }
+                let _ = self.watch[board][chip].count(valid, expected * share.clamp(0.1, 1.0));
             }
             for (mean, value) in counts.sensors.iter_mut().zip(&new.board_c) {
                 if let Some(c) = value {
@@ -96,6 +91,7 @@ impl Tuner {
         Some(Window {
             boards,
             watts: self.watts.get(),
+            fan_percent: seen.fan_percent,
             weight: 1.0,
         })
     }
@@ -143,6 +139,14 @@ impl Tuner {
         if !self.is_steady {
             return;
         }
+        let full = air_factor(window.fan_percent, 100.0);
+        for (board, seen) in window.boards.iter().enumerate() {
+            let watts = self.belief.at_window(board, seen).watts;
+            if watts > 0.3 * self.layout.nominal_ths * self.layout.nominal_j_per_th {
+                let rise = |c: &f64| (full * (c - self.air_c.0) / watts).max(0.0);
+                self.rest_k_per_w[board] = seen.sink_c.iter().map(rise).collect();
+            }
+        }
         let point = |window: &Window| {
             let c: f64 = window.boards.iter().flat_map(|b| &b.sink_c).sum::<f64>();
             let n = window
@@ -161,7 +165,9 @@ impl Tuner {
                 continue;
             };
             let share = (watts / w.max(1.0) - 1.0).abs();
-            if share < 0.08 {
+            // Fans at another speed tell of the fans, not of the air.
+            let fans = air_factor(window.fan_percent, before.fan_percent.unwrap_or(100.0));
+            if share < 0.08 || (fans - 1.0).abs() > 0.02 {
                 continue;
             }
             let slope = (c - t) / (watts - w);
@@ -175,4 +181,14 @@ impl Tuner {
             }
         }
     }
+}
+
+/// What a thermal resistance at one duty of the fans becomes at another, as a factor; 1 where no duty is told. Resistance falls
+/// with the 0.6th to 0.8th power of the flow; for faster fans less is counted on, for slower ones more.
+pub(super) fn air_factor(from: Option<f64>, to: f64) -> f64 {
+    let Some(from) = from.filter(|duty| duty.is_finite()) else {
+        return 1.0;
+    };
+    let ratio = from.clamp(5.0, 100.0) / to.clamp(5.0, 100.0);
+    ratio.powf(if ratio < 1.0 { 0.5 } else { 0.8 })
 }

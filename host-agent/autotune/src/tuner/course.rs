@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    CONSIDER, ENOUGH, HALF_LIFE_S, KEEP_WINDOW, LEAST_MARGIN, LEAST_WINDOW, MOST_ROUNDS,
-    MOST_WINDOW, MOST_WINDOW_FEW, Mean, POWER_OFF, Phase, Purpose, TRIM_WINDOW, Tuner, WORTH,
-    WORTH_KEEPING, promise,
+    CONSIDER, ENOUGH, FIRST_KEEP_WINDOW, HALF_LIFE_S, KEEP_WINDOW, LEAST_WINDOW, MOST_ROUNDS,
+    MOST_WINDOW, MOST_WINDOW_FEW, Mean, POWER_OFF, PROBE_WINDOW, Phase, Purpose, TRIM_WINDOW,
+    Tuner, WORTH, WORTH_KEEPING, promise,
 };
 use crate::belief::Window;
 use crate::plan::{Plan, Reach};
@@ -26,17 +26,13 @@ impl Tuner {
             return;
         };
         let again = self.started;
-        for (silent, alarms) in self
-            .silent
+        self.silent
             .iter_mut()
             .flatten()
-            .zip(self.alarms.iter_mut().flatten())
-        {
-            (*silent, *alarms) = (false, 0);
-        }
+            .for_each(|silent| *silent = false);
         let setting = if again {
             self.purpose = Purpose::Best;
-            let plan = self.make_plan(&seen, LEAST_MARGIN);
+            let plan = self.make_plan(&seen, false);
             let setting = plan.as_ref().map(|plan| plan.setting.clone());
             self.plan = plan.or(self.plan.take());
             setting
@@ -89,7 +85,7 @@ impl Tuner {
                 length >= 2 * LEAST_WINDOW && self.regret_with(&window) < 5.0 * ENOUGH
             }
             Purpose::Check => length >= LEAST_WINDOW,
-            Purpose::Probe => length >= most / 2,
+            Purpose::Probe => length >= PROBE_WINDOW,
             Purpose::Best | Purpose::Retreat => self.regret_with(&window) < ENOUGH,
         };
         if !enough && length < most {
@@ -139,7 +135,17 @@ impl Tuner {
 
     pub(super) fn decide(&mut self, seen: &Observation) {
         let plants = self.plants(seen).unwrap_or_default();
-        let Some((plan, gain)) = self.best_plan(seen, &plants) else {
+        let mut best = self.best_plan(seen, &plants);
+        if best.as_ref().is_none_or(|(_, gain)| *gain < WORTH)
+            && let Some(far) = self.plan_from_afar(seen)
+        {
+            // Before it settles: the best may lie behind a hollow.
+            let gain = self.gain(&far, &plants);
+            if best.as_ref().is_none_or(|(_, near)| gain > near + WORTH) {
+                best = Some((far, gain));
+            }
+        }
+        let Some((plan, gain)) = best else {
             self.hold("no setting is safe by what is known", seen);
             return;
         };
@@ -192,6 +198,7 @@ impl Tuner {
 
     pub(super) fn finish(&mut self, plan: Plan, evidence: String, seen: &Observation, go: bool) {
         self.complete = true;
+        self.keep_window = FIRST_KEEP_WINDOW;
         let decision = match plan.reach {
             Reach::Reached => "keep the best setting",
             Reach::TooLittlePower => "the aim is below the lowest setting; keep the lowest",
@@ -237,7 +244,7 @@ impl Tuner {
             .get()
             .filter(|_| self.trim.weight >= TRIM_WINDOW.as_secs_f64());
         let off = trim.map_or(0.0, |watts| self.power_off(Some(watts)));
-        if length < KEEP_WINDOW && !(off.abs() > POWER_OFF && length >= TRIM_WINDOW) {
+        if length < self.keep_window && !(off.abs() > POWER_OFF && length >= TRIM_WINDOW) {
             if trim.is_some() {
                 self.trim = Mean::default();
             }
@@ -246,6 +253,7 @@ impl Tuner {
         let Some(window) = self.take_window(seen) else {
             return;
         };
+        self.keep_window = (2 * self.keep_window).min(KEEP_WINDOW);
         self.belief.fade(0.5_f64.powf(self.window_s / HALF_LIFE_S));
         self.learn(window);
         let plants = self.plants(seen).unwrap_or_default();

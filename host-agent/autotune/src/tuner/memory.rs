@@ -2,7 +2,7 @@
 //! the way.
 
 use super::{MOST_STEPS, Purpose, Tuner};
-use crate::belief::{Belief, SHARED};
+use crate::belief::{Anchor, Belief, BoardWindow, SHARED};
 use crate::layout::{Layout, Scope};
 use crate::math::{Square, inverse};
 use crate::plan::Setting;
@@ -39,17 +39,20 @@ impl Tuner {
             .as_ref()
             .and_then(|(_, seen)| seen.fan_percent)
             .unwrap_or(0.0);
+        let anchors = self.anchors(best);
         self.layout
             .serials
             .iter()
             .enumerate()
             .filter_map(|(board, serial)| {
+                let anchor = anchors[board].as_ref();
                 let chips = (0..self.layout.chips()).map(|chip| {
                     let (offset_mv, sd_mv) = self.belief.offset(board, chip);
                     ChipModel {
                         offset_mv,
                         sd_mv,
                         mhz: best.mhz[board][chip],
+                        margin: anchor.map(|anchor| anchor.margins[chip]),
                     }
                 });
                 Some(BoardModel {
@@ -70,13 +73,45 @@ impl Tuner {
                     domains: (0..self.layout.domains)
                         .map(|domain| {
                             let (leak, sd) = self.belief.leak(board, domain);
-                            DomainModel { leak, sd }
+                            DomainModel {
+                                leak,
+                                sd,
+                                sink_c: anchor.map(|anchor| anchor.sink_c[domain]),
+                                k_per_w: self.rest_k_per_w[board].get(domain).copied(),
+                            }
                         })
                         .collect(),
                     history: self.history.iter().cloned().collect(),
                 })
             })
             .collect()
+    }
+
+    /// What is known of the margins at a setting, board by board; what was stored before, where nothing was measured since.
+    fn anchors(&self, setting: &Setting) -> Vec<Option<Anchor>> {
+        let Some(window) = self.belief.windows.last() else {
+            return self.belief.anchors.clone();
+        };
+        let of = |(board, seen): (usize, &BoardWindow)| {
+            let sinks = seen.sink_c.iter().map(|&c| (c, 0.0)).collect();
+            let plant = self.belief.plant(board, sinks, &seen.dead);
+            let (mv, mhz) = (setting.mv[board], setting.mhz[board].clone());
+            let outcome = plant.outcome(mv, &mhz);
+            let margins = (0..mhz.len()).map(|chip| {
+                let variance = self
+                    .belief
+                    .margin_variance(board, chip, mhz[chip], &outcome);
+                (outcome.margins[chip], variance.max(1e-6).sqrt())
+            });
+            Some(Anchor {
+                margins: margins.collect(),
+                sink_c: seen.sink_c.clone(),
+                mv,
+                mhz,
+                weight: 1.0,
+            })
+        };
+        window.boards.iter().enumerate().map(of).collect()
     }
 
     pub(super) fn adopt_saved(&mut self) {
@@ -127,6 +162,9 @@ impl Tuner {
                 .collect();
             let leaks: Vec<_> = model.domains.iter().map(|d| (d.leak, d.sd)).collect();
             self.belief.resume_chips(board, &offsets, &leaks);
+            self.belief.anchors[board] = anchor(&model);
+            let rises: Option<Vec<f64>> = model.domains.iter().map(|d| d.k_per_w).collect();
+            self.rest_k_per_w[board] = rises.unwrap_or_default();
             setting.mv[board] = self.layout.on_step(model.mv);
             for (slot, chip) in setting.mhz[board].iter_mut().zip(&model.chips) {
                 *slot = self.layout.on_grid(chip.mhz);
@@ -155,6 +193,7 @@ impl Tuner {
     pub(super) fn forget(&mut self, why: String, seen: &Observation) {
         self.belief = Belief::new(&self.layout);
         self.power_factor = 1.0;
+        self.rest_k_per_w.iter_mut().for_each(Vec::clear);
         self.complete = false;
         self.rounds = 0;
         self.probes = 0;
@@ -277,6 +316,18 @@ fn unfit(layout: &Layout, fresh: &Belief, model: &BoardModel) -> Option<String> 
     if !domains_fit {
         return Some("its domains are not those of this board, or their numbers cannot be".into());
     }
+    let odd = |x: f64, most: f64| !(x.is_finite() && x.abs() <= most);
+    let odd_heat = model.domains.iter().any(|domain| {
+        domain.sink_c.is_some_and(|c| odd(c, 150.0))
+            || domain.k_per_w.is_some_and(|k| odd(k, 100.0) || k < 0.0)
+    });
+    let odd_margin = model.chips.iter().any(|chip| {
+        chip.margin
+            .is_some_and(|(margin, sd)| odd(margin, 100.0) || odd(sd, 100.0) || sd <= 0.0)
+    });
+    if odd_heat || odd_margin {
+        return Some("its temperatures or margins cannot be: it is damaged".into());
+    }
     if model.shared.len() != SHARED || !fresh.plausible(&model.shared) {
         return Some("its fitted numbers cannot be those of a board of this profile".into());
     }
@@ -291,4 +342,23 @@ fn unfit(layout: &Layout, fresh: &Belief, model: &BoardModel) -> Option<String> 
         return Some("its correction of power or its conditions cannot be: it is damaged".into());
     }
     None
+}
+
+/// What a stored model says of the margins at its setting, if it is complete.
+fn anchor(model: &BoardModel) -> Option<Anchor> {
+    Some(Anchor {
+        mv: model.mv,
+        mhz: model.chips.iter().map(|chip| chip.mhz).collect(),
+        sink_c: model
+            .domains
+            .iter()
+            .map(|d| d.sink_c)
+            .collect::<Option<_>>()?,
+        margins: model
+            .chips
+            .iter()
+            .map(|chip| chip.margin)
+            .collect::<Option<_>>()?,
+        weight: 1.0,
+    })
 }

@@ -1,5 +1,6 @@
 //! What the belief makes of settings: plans for the aim, how sure they are, what knowing more would be worth.
 
+use super::counts::air_factor;
 use super::{LEAST_MARGIN, POWER_OFF, QUANTILE, Tuner, flat_top};
 use crate::belief::Window;
 use crate::math::{density, phi, quantile};
@@ -45,10 +46,15 @@ impl Tuner {
                 .margin_variance(board, chip, mhz, outcome)
                 .max(0.0)
                 .sqrt();
-        let (shared, covariance) = self.belief.shared();
         let way = (mhz - self.setting.mhz[board][chip]).abs();
-        let slope = shared[1].exp() * covariance[1][1].max(0.0).sqrt().min(1.0);
+        let slope = self.slope_doubt();
         fitted.min(self.proven_mv[board][chip].hypot(way * slope))
+    }
+
+    /// Doubt of the threshold that a change of the clock adds, mV per MHz.
+    fn slope_doubt(&self) -> f64 {
+        let (shared, covariance) = self.belief.shared();
+        shared[1].exp() * covariance[1][1].max(0.0).sqrt().min(1.0)
     }
 
     /// What remains between the picture's power and the reading, so that the picture is right where the machine is.
@@ -69,36 +75,59 @@ impl Tuner {
         }
     }
 
-    pub(super) fn make_plan(&self, seen: &Observation, least_margin: f64) -> Option<Plan> {
+    /// The best setting near the one in force, or with several beginnings the best of all; none if none is safe.
+    pub(super) fn make_plan(&self, seen: &Observation, far: bool) -> Option<Plan> {
+        self.plan_with(seen, far, QUANTILE)
+            // Where nothing is as safe as it should be, what is likely to be.
+            .or_else(|| self.plan_with(seen, true, 0.5 * QUANTILE))
+    }
+
+    fn plan_with(&self, seen: &Observation, far: bool, quantiles: f64) -> Option<Plan> {
         let mut plants = self.plants(seen)?;
-        let problem = self.problem(&plants, least_margin);
-        let plan = problem.solve(&self.setting)?;
-        // Doubt belongs to the place where it would run; once more with that.
+        let ask = |plants: &[crate::Plant], start: Option<&Plan>| {
+            let mut problem = self.problem(plants, LEAST_MARGIN);
+            problem.bounds.quantiles = quantiles;
+            match start {
+                Some(plan) => {
+                    problem.price = Some(plan.price);
+                    problem
+                        .solve(&plan.setting)
+                        .or_else(|| problem.solve(&self.setting))
+                }
+                None if far => {
+                    problem.price = None;
+                    self.solve_from_afar(&problem)
+                }
+                None => problem.solve(&self.setting),
+            }
+        };
+        let plan = ask(&plants, None)?;
+        // Doubt belongs to the place where it would run; where it is greater there than was reckoned, once more.
         let mut grown = false;
         for (board, outcome) in plan.outcomes.iter().enumerate() {
-            for chip in 0..outcome.margins.len() {
-                let mhz = plan.setting.mhz[board][chip];
-                let doubt = self.doubt_mv(board, chip, mhz, &outcome);
-                grown |= doubt > 1.05 * plants[board].doubt_mv[chip];
-                plants[board].doubt_mv[chip] = doubt;
+            for (chip, &mhz) in plan.setting.mhz[board].iter().enumerate() {
+                let plant = &mut plants[board];
+                let more =
+                    self.doubt_mv(board, chip, mhz, outcome) / plant.doubt_at(chip, mhz).max(1e-9);
+                if more > 1.1 {
+                    grown = true;
+                    plant.doubt_mv[chip] *= more.min(3.0);
+                }
             }
         }
-        if !grown || self.margins_hold(&plan, &plants, least_margin) {
+        if !grown || self.margins_hold(&plan, &plants, LEAST_MARGIN, quantiles) {
             return Some(plan);
         }
-        let mut problem = self.problem(&plants, least_margin);
-        problem.price = Some(plan.price);
-        problem.solve(&self.setting)
+        ask(&plants, Some(&plan))
     }
 
     pub(super) fn plan_from_afar(&self, seen: &Observation) -> Option<Plan> {
-        let plants = self.plants(seen)?;
-        self.solve_from_afar(&self.problem(&plants, LEAST_MARGIN))
+        self.make_plan(seen, true)
     }
 
-    /// The best plan of several beginnings: a far goal may lie behind a hollow.
-    pub(super) fn solve_from_afar(&self, problem: &Problem) -> Option<Plan> {
-        let merit = |plan: &Plan| match problem.aim {
+    /// What a plan is worth for the aim, to compare plans of the same aim.
+    fn merit(&self, aim: Aim, plan: &Plan) -> f64 {
+        match aim {
             Aim::Watts(_) | Aim::Off => plan.ths,
             Aim::Hashrate(want) => {
                 plan.ths.min(want) / want - 1e-3 * plan.watts / self.layout.power_w
@@ -108,7 +137,12 @@ impl Tuner {
                 price_per_kwh,
                 revenue_per_ths_day,
             } => plan.ths * revenue_per_ths_day - plan.watts * 0.024 * price_per_kwh,
-        };
+        }
+    }
+
+    /// The best plan of several beginnings: a far goal may lie behind a hollow.
+    pub(super) fn solve_from_afar(&self, problem: &Problem) -> Option<Plan> {
+        let merit = |plan: &Plan| self.merit(problem.aim, plan);
         let (low, usual, _) = self.layout.clock_mhz;
         let mid = 0.5 * (low + usual);
         let mid_mv = self
@@ -130,29 +164,37 @@ impl Tuner {
         seen: &Observation,
         plants: &[crate::Plant],
     ) -> Option<(Plan, f64)> {
-        let first = self.make_plan(seen, LEAST_MARGIN).map(|plan| {
+        let near = self.make_plan(seen, false).map(|plan| {
             let gain = self.gain(&plan, plants);
             (plan, gain)
         });
-        if first.as_ref().is_some_and(|(_, gain)| *gain > -0.001) {
-            return first;
+        let lost = self.unsafe_now(plants);
+        if near.as_ref().is_some_and(|(_, gain)| *gain > -0.001) && !lost {
+            return near;
         }
-        let mut problem = self.problem(plants, LEAST_MARGIN);
-        problem.price = None;
-        let second = problem.solve(&Setting::factory(&self.layout)).map(|plan| {
+        let far = self.make_plan(seen, true).map(|plan| {
             let gain = self.gain(&plan, plants);
             (plan, gain)
         });
-        match (first, second) {
-            (Some(a), Some(b)) => Some(if a.1 > b.1 { a } else { b }),
-            (a, b) => a.or(b),
-        }
+        let worth = |(plan, _): &(Plan, f64)| self.merit(self.aim, plan);
+        [near, far]
+            .into_iter()
+            .flatten()
+            .max_by(|a, b| worth(a).total_cmp(&worth(b)))
     }
 
-    pub(super) fn margins_hold(&self, plan: &Plan, plants: &[crate::Plant], least: f64) -> bool {
-        plan.outcomes.iter().zip(plants).all(|(outcome, plant)| {
+    fn margins_hold(
+        &self,
+        plan: &Plan,
+        plants: &[crate::Plant],
+        least: f64,
+        quantiles: f64,
+    ) -> bool {
+        let pairs = plan.outcomes.iter().zip(plants).enumerate();
+        pairs.into_iter().all(|(board, (outcome, plant))| {
             outcome.margins.iter().enumerate().all(|(chip, z)| {
-                plant.dead[chip] || z - QUANTILE * plant.doubt_mv[chip] / plant.sigma_mv >= least
+                let doubt = plant.doubt_at(chip, plan.setting.mhz[board][chip]);
+                plant.dead[chip] || z - quantiles * doubt / plant.sigma_mv >= least
             })
         })
     }
@@ -196,6 +238,11 @@ impl Tuner {
         }
     }
 
+    /// Highest duty that fans may have, percent.
+    fn most_fan(&self) -> f64 {
+        self.caps.fan_percent.unwrap_or(100.0).clamp(5.0, 100.0)
+    }
+
     pub(super) fn most_mv(&self) -> f64 {
         self.caps
             .mv
@@ -219,23 +266,41 @@ impl Tuner {
                 let mv = seen.boards[board].mv.unwrap_or(self.setting.mv[board]);
                 let watts = here.outcome(mv, &mhz).watts.max(1e-3);
                 let usual = self.layout.nominal_ths * self.layout.nominal_j_per_th;
-                let rising = sinks
+                let rest = &self.rest_k_per_w[board];
+                let most = self.most_fan();
+                let (from_full, to_most) = (
+                    1.0 / air_factor(seen.fan_percent, 100.0),
+                    air_factor(seen.fan_percent, most),
+                );
+                let rising: Vec<_> = sinks
                     .iter()
-                    .map(|&c| {
+                    .enumerate()
+                    .map(|(domain, &c)| {
+                        // On the way to rest it is known from before where that will be; hotter air is seen at once.
+                        if let Some(&slope) = rest.get(domain).filter(|_| !self.is_steady) {
+                            let slope = slope * from_full;
+                            return (self.air_c.0.max(c - slope * watts), slope * to_most);
+                        }
                         // A board without load tells nothing of what load would do.
                         let slope = if watts > 0.3 * usual {
                             ((c - self.air_c.0) / watts).max(3.0 / usual)
                         } else {
                             35.0 / usual
                         };
-                        (c - slope * watts, slope)
+                        (c - slope * watts, slope * to_most)
                     })
                     .collect();
                 let mut plant = self.belief.plant(board, rising, &self.silent[board]);
+                if to_most < 1.0 {
+                    // Fans that could run faster are ruled by the temperature and let it stay as it is while they can.
+                    plant.held_c = sinks;
+                }
                 let outcome = here.outcome(mv, &mhz);
-                for (chip, &mhz) in mhz.iter().enumerate().take(plant.doubt_mv.len()) {
+                for (chip, &mhz) in mhz.iter().enumerate() {
                     plant.doubt_mv[chip] = self.doubt_mv(board, chip, mhz, &outcome);
                 }
+                plant.here_mhz = mhz;
+                plant.doubt_per_mhz = self.slope_doubt();
                 Some(plant)
             })
             .collect()
@@ -246,14 +311,23 @@ impl Tuner {
         let usual = self.layout.nominal_ths * self.layout.nominal_j_per_th;
         (0..self.layout.boards())
             .map(|board| {
-                let sink = (self.air_c.0, 35.0 / usual.max(1e-3));
-                let sinks = vec![sink; self.layout.domains];
+                let rest = &self.rest_k_per_w[board];
+                let slower = air_factor(Some(100.0), self.most_fan());
+                let rise = |domain| {
+                    let known = rest.get(domain).map(|slope| slope * slower);
+                    known.unwrap_or(35.0 / usual.max(1e-3))
+                };
+                let sinks = (0..self.layout.domains)
+                    .map(|domain| (self.air_c.0, rise(domain)))
+                    .collect();
                 let mut plant = self.belief.plant(board, sinks, &self.silent[board]);
                 let outcome = plant.outcome(self.setting.mv[board], &self.setting.mhz[board]);
                 for chip in 0..plant.doubt_mv.len() {
                     let mhz = self.setting.mhz[board][chip];
                     plant.doubt_mv[chip] = self.doubt_mv(board, chip, mhz, &outcome);
                 }
+                plant.here_mhz.clone_from(&self.setting.mhz[board]);
+                plant.doubt_per_mhz = self.slope_doubt();
                 plant
             })
             .collect()
@@ -269,17 +343,23 @@ impl Tuner {
             .probe(&plan.setting, mv, plan.price)
     }
 
-    /// How much better a plan is than the setting in force, as a share of the work, by the picture.
-    pub(super) fn gain(&self, plan: &Plan, plants: &[crate::Plant]) -> f64 {
+    /// Whether a chip is likelier to fail at the setting in force than a plan would allow.
+    fn unsafe_now(&self, plants: &[crate::Plant]) -> bool {
         let problem = self.problem(plants, LEAST_MARGIN);
-        let (ths, watts, outcomes) = problem.judge(&self.setting);
-        let unsafe_now = outcomes.iter().zip(plants).any(|(outcome, plant)| {
+        let (_, _, outcomes) = problem.judge(&self.setting);
+        outcomes.iter().zip(plants).any(|(outcome, plant)| {
             outcome.margins.iter().enumerate().any(|(chip, z)| {
                 !plant.dead[chip]
                     && z - QUANTILE * plant.doubt_mv[chip] / plant.sigma_mv < LEAST_MARGIN - 0.3
             })
-        });
-        if unsafe_now {
+        })
+    }
+
+    /// How much better a plan is than the setting in force, as a share of the work, by the picture.
+    pub(super) fn gain(&self, plan: &Plan, plants: &[crate::Plant]) -> f64 {
+        let problem = self.problem(plants, LEAST_MARGIN);
+        let (ths, watts, _) = problem.judge(&self.setting);
+        if self.unsafe_now(plants) {
             return 1.0;
         }
         let cap_passed = match self.aim {
@@ -336,7 +416,7 @@ impl Tuner {
                 if seen.dead[chip] {
                     continue;
                 }
-                let z = outcome.margins[chip].clamp(-3.0, 4.0);
+                let z = outcome.margins[chip].max(-3.0);
                 let eta = phi(z);
                 let bad = wrong * (1.0 - eta) + 1e-4;
                 let information = count.expected

@@ -92,6 +92,8 @@ pub struct Bench {
     pub work: bool,
     pub stuck_c: Option<f64>,
     pub fan: f64,
+    /// The fans are ruled toward this temperature of board or chip, °C, and nobody can hold them.
+    pub ruled_c: Option<f64>,
     /// True work and input power of the last step.
     pub ths: f64,
     pub watts: f64,
@@ -140,6 +142,7 @@ impl Bench {
             work: true,
             stuck_c: None,
             fan,
+            ruled_c: None,
             ths: 0.0,
             watts: 0.0,
             violations: Violations::default(),
@@ -172,11 +175,11 @@ impl Bench {
             Command::Clock { board, mhz } => self.target[board].fill(mhz),
             Command::ChipClock { board, chip, mhz } => self.target[board][chip] = mhz,
             Command::Ticket { board, zero_bits } => self.bits[board] = zero_bits,
-            Command::FanHold(Some(duty)) => {
+            Command::FanHold(Some(duty)) if self.ruled_c.is_none() => {
                 self.fan = duty;
                 self.machine.set_all_fans(duty);
             }
-            Command::FanHold(None) => {}
+            Command::FanHold(_) => {}
         }
     }
 
@@ -197,6 +200,12 @@ impl Bench {
                 };
                 self.machine.set_activity(board, chip, activity);
             }
+        }
+        if let Some(wanted) = self.ruled_c {
+            let board = self.machine.sensor_c(0, 0).filter(|_| !self.layout.sensors.is_empty());
+            let c = board.unwrap_or_else(|| self.machine.chip(0, 0).unwrap().celsius);
+            self.fan = (self.fan + 0.1 * STEP_S * (c - wanted)).clamp(20.0, 100.0);
+            self.machine.set_all_fans(self.fan);
         }
         self.machine.advance(self.now);
         self.ths = 0.0;
@@ -341,8 +350,12 @@ impl Bench {
                     path_ohm: spec.path_ohm,
                     die_k_per_w: spec.thermal.die_k_per_w,
                     sinks: Vec::new(),
+                    held_c: Vec::new(),
                     dead: vec![false; layout.chips()],
                     doubt_mv: vec![0.0; layout.chips()],
+                    here_mhz: vec![0.0; layout.chips()],
+                    doubt_per_mhz: 0.0,
+                    leak_doubt: vec![0.0; layout.domains],
                 };
                 for chip in 0..layout.chips() {
                     let (a, b) = (
