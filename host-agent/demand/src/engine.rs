@@ -222,10 +222,10 @@ impl Demand {
         self.follow_curtailment(now, curtailed, inputs.too_little, &mut look);
         self.follow_heat(passed, inputs, &mut look);
         self.follow_sleep(now, &mut look);
+        let owner_w = self.base.caps.watts.unwrap_or(f64::INFINITY);
         if self.base.aim == Aim::Off
-            && look.want.caps.watts < self.base.caps.watts.or(Some(f64::MAX))
+            && let Some(cap) = look.want.caps.watts.filter(|cap| *cap < owner_w)
         {
-            let cap = look.want.caps.watts.unwrap_or(0.0);
             let text = format!(
                 "{cap:.0} W cannot be held: the tuner is off, and clock and voltage stay as configured; only sleep \
                  works. Give the tuner an aim"
@@ -275,9 +275,9 @@ impl Demand {
         for (entry, end) in self.schedule.holding(local) {
             let until = end.map_or_else(String::new, |end| format!(" until {end}"));
             if let Some(aim) = entry.aim {
-                let before = look.want.aim;
+                let before = look.want;
                 look.want.aim(aim);
-                if look.want.aim != before {
+                if look.want != before {
                     let text = format!("schedule: {}{until}", words(aim));
                     look.say(
                         look.want.bound_w().unwrap_or(OTHER),

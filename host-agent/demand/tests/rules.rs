@@ -504,6 +504,7 @@ fn heat_takes_power_and_says_of_what() {
             name: "board 1 chip".into(),
             celsius,
             limit_c: 70.0,
+            fans_have_room: false,
         }),
         ..drawing(1000.0)
     };

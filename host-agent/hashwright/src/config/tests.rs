@@ -785,3 +785,4 @@ fn check_warns_of_boards_that_nothing_guards() {
 mod api;
 mod documents;
 mod pools;
+mod tuner;

@@ -242,13 +242,15 @@ fn surplus(section: &Section<'_>) -> Option<SurplusRule> {
         );
     }
     let smoothing = section.integer("smooth_s", 0..=3600).unwrap_or(60);
+    let at_meter = section.boolean("at_meter").unwrap_or(false);
+    let (valid, stale) = (valid(section, 300), stale(section));
     Some(SurplusRule {
         floor_w: floor?,
         wake_w: wake.unwrap_or(floor? * 1.1),
-        at_meter: section.boolean("at_meter").unwrap_or(false),
+        at_meter,
         smoothing: Duration::from_secs(smoothing),
-        valid: valid(section, 300),
-        stale: stale(section).unwrap_or(Fallback::Then(Then::Sleep)),
+        valid,
+        stale: stale.unwrap_or(Fallback::Then(Then::Sleep)),
     })
 }
 

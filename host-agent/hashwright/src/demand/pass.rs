@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use autotune::Aim;
+use autotune::{Activity, Aim};
 use rpc::Error;
 use station::{Notice, Severity};
 use tokio::sync::watch;
@@ -85,23 +85,33 @@ fn with_watts(wish: tune::Wish, watts: f64) -> tune::Wish {
     next
 }
 
-/// Tells a tuner what it gets of every wish.
+/// Tells a tuner what it gets of every wish. One that is on its way to another setting may arrive there with the wish before,
+/// so it is told once more when it has come to rest.
 pub(super) async fn to_tuner(
-    tuner: tune::Handle,
+    mut tuner: tune::Handle,
     mut wishes: watch::Receiver<Option<tune::Wish>>,
     mut stop: Stop,
 ) {
+    let mut told = None;
+    let mut again = false;
     loop {
         let wish = *wishes.borrow_and_update();
-        if let Some(wish) = wish {
-            // False at the end of the program only, or of a tuner that is told again with the next wish.
-            let _ = tuner.want(wish.part(tuner.share)).await;
+        let activity = tuner.view.borrow_and_update().status.activity.clone();
+        let rests = !matches!(activity, Activity::Moving | Activity::Measuring);
+        if let Some(wish) = wish
+            && (told != Some(wish) || again && rests)
+        {
+            // False at the end of the program, or of a tuner that thinks for too long.
+            let heard = tuner.want(wish.part(tuner.share)).await;
+            told = Some(wish);
+            again = !heard || matches!(activity, Activity::Moving);
         }
         tokio::select! {
             () = stop.stopped() => return,
             changed = wishes.changed() => if changed.is_err() {
                 return;
-            }
+            },
+            changed = tuner.view.changed(), if again => again = changed.is_ok(),
         }
     }
 }

@@ -32,6 +32,8 @@ use crate::tune::machine;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often files are looked at.
 const FILES: Duration = Duration::from_secs(3);
+/// Fans that are so far below what they may do have room, percent.
+const ROOM_PERCENT: f64 = 5.0;
 /// The first second of 2025: a computer that says less does not know the time.
 const KNOWN_UNIX_S: u64 = 1_735_689_600;
 
@@ -282,7 +284,15 @@ impl Task {
             let status = station.borrow().read_at(now);
             let running = status.phase == Phase::Running;
             let tuner = links.tuners.get(index).map(|tuner| tuner.view.borrow());
-            let promised = tuner.as_ref().map(|tuner| tuner.status.watts);
+            // On the way to another setting nobody knows what is drawn but a sensor.
+            let there = |tuner: &&watch::Ref<'_, tune::View>| {
+                let activity = &tuner.status.activity;
+                matches!(
+                    activity,
+                    Activity::Keeping | Activity::Measuring | Activity::Held(_)
+                )
+            };
+            let promised = tuner.as_ref().filter(there).map(|tuner| tuner.status.watts);
             let read = status.reading("input power").and_then(machine::power);
             let own = match running {
                 true => read.or(promised.filter(|watts| *watts > 0.0)),
@@ -293,23 +303,32 @@ impl Task {
                 continue;
             }
             let cooling = &status.cooling;
-            if let Some(celsius) = cooling.temperature_c {
-                let room = cooling.hot_c - celsius;
-                let least = inputs.hottest.as_ref();
-                if least.is_none_or(|least| room < least.limit_c - least.celsius) {
-                    let name = cooling.hottest.clone();
-                    inputs.hottest = Some(Hottest {
-                        name: name.unwrap_or_else(|| "the hottest part".to_owned()),
-                        celsius,
-                        limit_c: cooling.hot_c,
-                    });
-                }
-            }
-            // A duty that people have chosen does not fall with the power.
-            if cooling.mode == Mode::Auto && !status.fans.is_empty() {
-                let duty = f64::from(cooling.duty_percent);
+            // A duty that people have chosen does not move with the heat.
+            let ruled = cooling.mode == Mode::Auto && !status.fans.is_empty();
+            let duty = f64::from(cooling.duty_percent);
+            if ruled {
                 let most = inputs.fan_percent.map_or(duty, |most| duty.max(most));
                 inputs.fan_percent = Some(most);
+            }
+            let most = self.demand.base().caps.fan_percent.unwrap_or(100.0);
+            if let Some(celsius) = cooling.temperature_c {
+                let hottest = Hottest {
+                    name: cooling
+                        .hottest
+                        .clone()
+                        .unwrap_or_else(|| "the hottest part".to_owned()),
+                    celsius,
+                    limit_c: cooling.hot_c,
+                    fans_have_room: ruled && duty < most.min(100.0) - ROOM_PERCENT,
+                };
+                let key = |h: &Hottest| (h.fans_have_room, h.limit_c - h.celsius);
+                let nearer = |least: &Hottest| {
+                    let (own, least) = (key(&hottest), key(least));
+                    !own.0 && least.0 || own.0 == least.0 && own.1 < least.1
+                };
+                if inputs.hottest.as_ref().is_none_or(nearer) {
+                    inputs.hottest = Some(hottest);
+                }
             }
             inputs.too_little |= tuner.is_some_and(|tuner| {
                 tuner.status.reach == Reach::TooLittlePower
