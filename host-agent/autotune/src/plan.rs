@@ -165,6 +165,8 @@ const MOST_DOMAIN: f64 = 1.18;
 const MOST_DOUBTED_DOMAIN: f64 = 1.21;
 /// Share of a board's power limit that a plan uses.
 const POWER_SHARE: f64 = 0.97;
+/// Kelvins that a die beyond the last sensor may be hotter than the bound: it is reckoned, and the bound is lower than the limit.
+const BEYOND_K: f64 = 4.0;
 /// Highest price of a watt that is tried, against the work of a mean one.
 const DEAREST: f64 = 2.2;
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
@@ -263,7 +265,10 @@ impl Problem<'_> {
                 best = Some((worth, near));
             }
         }
-        let (_, at) = best?;
+        let (_, mut at) = best?;
+        if matches!(self.aim, Aim::Watts(_)) && held {
+            at = self.topped_up(at);
+        }
         match self.aim {
             Aim::Watts(want) if at.watts < 0.97 * want => {
                 let top = self.layout.clock_mhz.2 - 2.0 * self.layout.grid_mhz;
@@ -288,6 +293,42 @@ impl Problem<'_> {
             price,
             reach,
         })
+    }
+
+    /// On boards of few chips a step of the grid is much: what is left below the cap goes to the chips that have most room.
+    fn topped_up(&self, mut at: Trial) -> Trial {
+        let chips = self.layout.chips() * self.layout.boards();
+        if chips > 16 || chips <= 2 {
+            return at;
+        }
+        for _ in 0..3 * chips {
+            if self.excess(&at) > -0.004 {
+                break;
+            }
+            let mut room: Option<(f64, usize, usize)> = None;
+            for (board, (plant, outcome)) in self.plants.iter().zip(&at.outcomes).enumerate() {
+                for (chip, &mhz) in at.setting.mhz[board].iter().enumerate() {
+                    let doubt = self.bounds.quantiles * plant.doubt_at(chip, mhz) / plant.sigma_mv;
+                    let left = outcome.margins[chip] - doubt;
+                    let free = mhz + self.layout.grid_mhz <= self.bounds.mhz.1 && !plant.dead[chip];
+                    if free && room.is_none_or(|(most, ..)| left > most) {
+                        room = Some((left, board, chip));
+                    }
+                }
+            }
+            let Some((left, board, chip)) = room.filter(|room| room.0 > self.bounds.least_margin)
+            else {
+                break;
+            };
+            let mut setting = at.setting.clone();
+            setting.mhz[board][chip] += self.layout.grid_mhz;
+            let next = self.trial(&setting);
+            if self.excess(&next) > 0.0 || next.ths <= at.ths || left <= 0.0 {
+                break;
+            }
+            at = next;
+        }
+        at
     }
 
     /// What a setting promises, whatever the aim.
@@ -417,18 +458,29 @@ impl Problem<'_> {
         for (plant, outcome) in self.plants.iter().zip(&at.outcomes) {
             let input = at.watts * outcome.watts / total.max(1e-9);
             worst = worst.max(input / (POWER_SHARE * self.layout.power_w) - 1.0);
+            // What lies beyond the last sensor is reckoned from afar: it is hotter, but a guess alone must not stop a board.
+            let last = self.layout.sensors.iter().copied().fold(0.0, f64::max);
+            let domains = plant.domains().max(1) as f64;
+            let told = |chip: usize| {
+                let place = ((chip / plant.per_domain.max(1)) as f64 + 0.5) / domains;
+                self.layout.sensors.is_empty() || place <= last + 0.5 / domains
+            };
             let chip_c = self
                 .caps
                 .chip_c
                 .unwrap_or(f64::MAX)
                 .min(self.layout.hot_c.0);
-            worst = worst.max((outcome.hottest_c - chip_c) / 50.0);
+            let hottest = outcome
+                .die_c
+                .iter()
+                .enumerate()
+                .map(|(chip, c)| if told(chip) { *c } else { c - BEYOND_K })
+                .fold(f64::NEG_INFINITY, f64::max);
+            worst = worst.max((hottest - chip_c) / 50.0);
             let board_c = self.caps.board_c.unwrap_or(f64::MAX);
             let board_c = board_c.min(self.layout.hot_c.1.unwrap_or(f64::MAX));
             if board_c < 1000.0 && !self.layout.sensors.is_empty() {
                 // Sensors tell; what lies behind the last of them is hotter and has its own limit, that of the dies.
-                let last = self.layout.sensors.iter().copied().fold(0.0, f64::max);
-                let domains = plant.sinks.len() as f64;
                 let sink = plant
                     .sinks
                     .iter()

@@ -243,6 +243,15 @@ impl Tuner {
         self.caps.fan_percent.unwrap_or(100.0).clamp(5.0, 100.0)
     }
 
+    /// Highest input power by aim and caps, W.
+    pub(super) fn most_watts(&self) -> f64 {
+        let cap = self.caps.watts.unwrap_or(f64::MAX);
+        match self.aim {
+            Aim::Watts(watts) => watts.min(cap),
+            _ => cap,
+        }
+    }
+
     pub(super) fn most_mv(&self) -> f64 {
         self.caps
             .mv
