@@ -139,6 +139,13 @@ pub struct Tuner {
     throttled_s: f64,
     heat_off_k: f64,
     regret: f64,
+    /// Work, TH/s, and input power, W, promised of the setting in force.
+    promised_total: (f64, f64),
+    /// Aim or caps have changed while a setting was on its way; and the power of the last such change that was told.
+    follow_again: bool,
+    followed_w: Option<f64>,
+    /// Whether all chips did well at the factory's setting.
+    factory_well: bool,
     /// Length of the present window while keeping.
     keep_window: Duration,
     /// What a wall meter told, and the mean of the power read lately as it came.
@@ -269,6 +276,10 @@ impl Tuner {
             throttled_s: 0.0,
             heat_off_k: 0.0,
             regret: 1.0,
+            promised_total: (0.0, 0.0),
+            follow_again: false,
+            followed_w: None,
+            factory_well: false,
             keep_window: FIRST_KEEP_WINDOW,
             calibration: None,
             metered: Fading::default(),
@@ -364,6 +375,14 @@ impl Tuner {
             Phase::Arriving => {
                 if self.in_force(&seen) && self.voltage_there(&seen) || self.waited(2 * CONFIRM) {
                     self.clear_window();
+                    if self.follow_again && self.complete && self.purpose == Purpose::Best {
+                        self.follow();
+                        return;
+                    }
+                    if std::mem::take(&mut self.follow_again) && self.passes_bounds(&self.caps) {
+                        self.follow();
+                        return;
+                    }
                     self.enter(
                         if self.purpose == Purpose::Retreat && !self.reason.is_empty() {
                             Phase::Held
@@ -391,27 +410,75 @@ impl Tuner {
         self.steps.pop_front()
     }
 
-    /// Changes aim and caps. What was learned stays; the next plan follows them.
+    /// Changes aim and caps. What was learned stays. What the present setting would pass is followed at once whatever it does, or as soon
+    /// as a change that is on its way is in force; the rest when a measurement ends. The same again changes nothing.
     pub fn set_aim(&mut self, aim: Aim, caps: Caps) {
-        if !aim.is_sane() {
+        if !aim.is_sane() || (aim, caps) == (self.aim, self.caps) {
             return;
         }
+        let before = std::mem::replace(&mut self.caps, caps);
+        let same_kind = std::mem::discriminant(&aim) == std::mem::discriminant(&self.aim);
         self.aim = aim;
-        self.caps = caps;
-        self.plan = None;
         if aim == Aim::Off {
             self.phase = Phase::Off;
+            self.plan = None;
             return;
+        }
+        if !same_kind {
+            self.plan = None;
         }
         match self.phase {
             Phase::Off => self.phase = Phase::Waiting,
-            Phase::Keeping | Phase::Held => {
-                self.reason.clear();
+            Phase::Waiting => {}
+            Phase::Keeping => {
                 self.complete = true;
-                self.follow("the aim has changed");
+                self.follow();
             }
-            _ => {}
+            Phase::Measuring => {
+                if self.passes_bounds(&before) {
+                    if let Some((_, seen)) = self.last.clone()
+                        && self.window_s >= LEAST_WINDOW.as_secs_f64()
+                        && let Some(window) = self.take_window(&seen)
+                    {
+                        self.learn(window);
+                    }
+                    self.follow();
+                }
+            }
+            Phase::Held => {
+                if self.passes_bounds(&before) {
+                    self.follow();
+                    // What is wrong stays wrong.
+                    self.purpose = Purpose::Retreat;
+                }
+            }
+            Phase::VoltageFirst | Phase::ClocksFirst | Phase::Arriving => self.follow_again = true,
         }
+    }
+
+    /// Takes what is seen in force as its own setting, because somebody else set it: learns there next. For logs of what was, where
+    /// nobody follows its orders.
+    pub fn adopt(&mut self, seen: &Observation) {
+        if self.phase == Phase::Off || !self.fits(seen) {
+            return;
+        }
+        for (board, reading) in seen.boards.iter().enumerate() {
+            if let Some(mv) = reading.mv.filter(|mv| mv.is_finite() && *mv > 0.0) {
+                self.setting.mv[board] = mv;
+            }
+            for (slot, chip) in self.setting.mhz[board].iter_mut().zip(&reading.chips) {
+                if chip.mhz.is_finite() && chip.mhz > 0.0 {
+                    *slot = chip.mhz;
+                }
+            }
+        }
+        self.commands.clear();
+        self.started = true;
+        self.purpose = Purpose::Best;
+        self.metered = Fading::default();
+        self.promise(seen);
+        self.clear_window();
+        self.enter(Phase::Measuring);
     }
 
     /// The setting that is ordered.
@@ -420,19 +487,56 @@ impl Tuner {
         &self.setting
     }
 
+    /// Whether the setting in force passes the aim or the caps as they are now; `before` are those that held when it was chosen.
+    fn passes_bounds(&self, before: &Caps) -> bool {
+        let tighter = |now: Option<f64>, then: Option<f64>| match (now, then) {
+            (Some(now), Some(then)) => now < then,
+            (now, None) => now.is_some(),
+            (None, Some(_)) => false,
+        };
+        self.promised_total.1 > 1.003 * self.most_watts()
+            || tighter(self.caps.chip_c, before.chip_c)
+            || tighter(self.caps.board_c, before.board_c)
+            || tighter(self.caps.fan_percent, before.fan_percent)
+            || tighter(self.caps.mv, before.mv)
+    }
+
     /// Goes at once to what the model makes of the aim as it is now.
-    fn follow(&mut self, hypothesis: &str) {
-        if let Some((_, seen)) = self.last.clone()
-            && let Some(plan) = self.plan_from_afar(&seen)
-        {
+    fn follow(&mut self) {
+        self.follow_again = false;
+        let Some((_, seen)) = self.last.clone().filter(|(_, seen)| self.fits(seen)) else {
+            return;
+        };
+        let Some(plan) = self.plan_from_afar(&seen) else {
+            if self.promised_total.1 > self.most_watts() {
+                // Less power is asked for: at the lowest clocks every chip has more margin than now.
+                let mut setting = self.setting.clone();
+                let lowest = self.layout.on_grid(self.layout.clock_mhz.0);
+                setting
+                    .mhz
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|mhz| *mhz = lowest);
+                self.complete = false;
+                self.purpose = Purpose::Best;
+                self.order(setting, &seen);
+            }
+            return;
+        };
+        // A ramp of many small changes is one step for people.
+        let big = self
+            .followed_w
+            .is_none_or(|watts| (plan.watts / watts.max(1e-9) - 1.0).abs() > 0.05);
+        if big {
+            self.followed_w = Some(plan.watts);
             self.say(
-                hypothesis,
+                "aim or bounds have changed",
                 format!("the model predicts {}", promise(&plan)),
                 0.95,
                 "move there",
             );
-            self.go(plan, Purpose::Best, &seen);
         }
+        self.go(plan, Purpose::Best, &seen);
     }
 
     fn fits(&self, seen: &Observation) -> bool {

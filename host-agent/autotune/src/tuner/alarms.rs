@@ -88,9 +88,9 @@ impl Tuner {
                 }
             }
             if let Some(window) = self.take_window(seen) {
-                let good = self.good.clone();
+                let good = (self.good.clone(), self.factory_well);
                 self.learn(window);
-                self.good = good;
+                (self.good, self.factory_well) = good;
             }
             for (silent, mute) in self.silent.iter_mut().zip(&mute) {
                 silent.copy_from_slice(mute);
@@ -109,9 +109,9 @@ impl Tuner {
             return true;
         }
         if let Some(window) = self.take_window(seen) {
-            let good = self.good.clone();
+            let good = (self.good.clone(), self.factory_well);
             self.learn(window);
-            self.good = good;
+            (self.good, self.factory_well) = good;
         }
         self.complete = false;
         match self.good.clone().filter(|good| *good != self.setting) {

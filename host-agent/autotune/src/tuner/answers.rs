@@ -27,8 +27,8 @@ impl Tuner {
             rounds: self.rounds,
             mv: self.setting.mv.first().copied().unwrap_or(0.0),
             mhz: self.setting.mean_mhz(),
-            ths: plan.map_or(0.0, |plan| plan.ths),
-            watts: plan.map_or(0.0, |plan| plan.watts),
+            ths: plan.map_or(0.0, |_| self.promised_total.0),
+            watts: plan.map_or(0.0, |_| self.promised_total.1),
             regret: self.regret,
             silent: self
                 .silent

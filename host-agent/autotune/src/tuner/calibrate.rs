@@ -64,7 +64,7 @@ impl Tuner {
         );
         self.clear_window();
         if self.phase == Phase::Keeping {
-            self.follow("the setting serves the aim with the corrected power");
+            self.follow();
         }
         Ok(now)
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    CONSIDER, ENOUGH, FIRST_KEEP_WINDOW, HALF_LIFE_S, KEEP_WINDOW, LEAST_WINDOW, MOST_ROUNDS,
-    MOST_WINDOW, MOST_WINDOW_FEW, Mean, POWER_OFF, PROBE_WINDOW, Phase, Purpose, TRIM_WINDOW,
-    Tuner, WORTH, WORTH_KEEPING, promise,
+    CONSIDER, ENOUGH, FIRST_KEEP_WINDOW, HALF_LIFE_S, KEEP_WINDOW, LEAST_MARGIN, LEAST_WINDOW,
+    MOST_ROUNDS, MOST_WINDOW, MOST_WINDOW_FEW, Mean, POWER_OFF, PROBE_WINDOW, Phase, Purpose,
+    TRIM_WINDOW, Tuner, WORTH, WORTH_KEEPING, promise,
 };
 use crate::belief::Window;
-use crate::plan::{Plan, Reach};
+use crate::plan::{Plan, Reach, Setting};
 use crate::report::{Command, Observation};
 
 impl Tuner {
@@ -128,6 +128,7 @@ impl Tuner {
         self.anchor_power();
         self.prove();
         self.good = Some(self.setting.clone());
+        self.factory_well |= self.setting == Setting::factory(&self.layout);
         self.rounds += 1;
         self.known = true;
         self.clear_window();
@@ -146,7 +147,17 @@ impl Tuner {
             }
         }
         let Some((plan, gain)) = best else {
-            self.hold("no setting is safe by what is known", seen);
+            // What runs all day without the tuner is never the wrong place to wait.
+            let factory = Setting::factory(&self.layout);
+            let plants = self.plants(seen).unwrap_or_default();
+            let (_, watts, _) = self.problem(&plants, LEAST_MARGIN).judge(&factory);
+            if self.factory_well && watts <= self.most_watts() {
+                self.good = Some(factory);
+            }
+            self.hold(
+                "no setting is as safe as it should be by what is known",
+                seen,
+            );
             return;
         };
         let measured = self.watts_now(seen);
@@ -224,7 +235,7 @@ impl Tuner {
             self.go(plan, Purpose::Best, seen);
         } else {
             self.purpose = Purpose::Best;
-            self.plan = Some(plan);
+            self.stay(plan, seen);
             self.clear_window();
             self.enter(Phase::Keeping);
         }
@@ -274,11 +285,24 @@ impl Tuner {
             );
             self.go(plan, Purpose::Best, seen);
         } else {
-            self.plan = Some(Plan {
-                setting: self.setting.clone(),
-                ..plan
-            });
+            self.stay(plan, seen);
         }
+    }
+
+    /// Promises what the setting in force does, by what is known now; a plan that is hardly better is not followed.
+    fn stay(&mut self, plan: Plan, seen: &Observation) {
+        self.promise(seen);
+        let outcomes = self.plants(seen).map(|plants| {
+            let (_, _, outcomes) = self.problem(&plants, LEAST_MARGIN).judge(&self.setting);
+            outcomes
+        });
+        self.plan = Some(Plan {
+            setting: self.setting.clone(),
+            outcomes: outcomes.unwrap_or_else(|| plan.outcomes.clone()),
+            ths: self.promised_total.0,
+            watts: self.promised_total.1,
+            ..plan
+        });
     }
 
     /// In safe waiting: goes on when what was wrong is gone.

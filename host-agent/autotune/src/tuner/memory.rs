@@ -241,6 +241,20 @@ impl Tuner {
     }
 }
 
+impl BoardModel {
+    /// Whether this can be the model of a board of such a machine: format, profile, counts and all numbers.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit, in words.
+    pub fn check(&self, layout: &Layout) -> Result<(), String> {
+        match unfit(layout, &Belief::new(layout), self) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The covariance of a stored model; none if it is not symmetric and positive.
 fn covariance(model: &BoardModel) -> Option<Square<SHARED>> {
     if model.covariance.len() != SHARED * SHARED {

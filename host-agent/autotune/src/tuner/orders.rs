@@ -41,7 +41,8 @@ impl Tuner {
         let Some(plants) = self.plants(seen) else {
             return;
         };
-        let (_, _, outcomes) = self.problem(&plants, LEAST_MARGIN).judge(&self.setting);
+        let (ths, watts, outcomes) = self.problem(&plants, LEAST_MARGIN).judge(&self.setting);
+        self.promised_total = (ths, watts);
         for (shares, outcome) in self.promised.iter_mut().zip(&outcomes) {
             for (share, &z) in shares.iter_mut().zip(&outcome.margins) {
                 *share = phi(z);

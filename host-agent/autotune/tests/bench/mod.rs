@@ -202,7 +202,10 @@ impl Bench {
             }
         }
         if let Some(wanted) = self.ruled_c {
-            let board = self.machine.sensor_c(0, 0).filter(|_| !self.layout.sensors.is_empty());
+            let board = self
+                .machine
+                .sensor_c(0, 0)
+                .filter(|_| !self.layout.sensors.is_empty());
             let c = board.unwrap_or_else(|| self.machine.chip(0, 0).unwrap().celsius);
             self.fan = (self.fan + 0.1 * STEP_S * (c - wanted)).clamp(20.0, 100.0);
             self.machine.set_all_fans(self.fan);
