@@ -222,9 +222,9 @@ pub(super) async fn read_register(
 ) -> Result<Vec<RegisterValue>, Error> {
     let board = wanted.board;
     let Some(way) = faces.tuning.registers.get(board) else {
+        let boards: Vec<_> = (0..faces.tuning.registers.len()).collect();
         return Err(Error::invalid_params(format!(
-            "there is no board {board}; the boards are 0 to {}",
-            faces.tuning.registers.len().saturating_sub(1)
+            "no board {board}; the boards are {boards:?}"
         )));
     };
     let Some(register) = Register::from_address(wanted.register) else {

@@ -188,15 +188,16 @@ fn read(path: &Path) -> Result<Option<BoardModel>, String> {
 
 #[cfg(test)]
 mod tests {
+    use autotune::{Aim, Caps, Layout, Tuner};
+    use board_profiles::Profile;
+
     use super::*;
 
     fn model(serial: &str) -> BoardModel {
-        let text = r#"{"version":1,"serial":"","profile":"bitaxe-gamma","aim":"efficiency","mv":1100.0,"fitted":[],
-            "shared":[],"covariance":[],"power_factor":1.0,"conditions":[25.0,50.0],"regret":0.01,"complete":true,
-            "chips":[{"offset_mv":0.0,"sd_mv":1.0,"mhz":500.0}],"history":[]}"#;
-        let mut model: BoardModel = serde_json::from_str(text).unwrap();
-        model.serial = serial.to_owned();
-        model
+        let profile = Profile::builtin("bitaxe-gamma").unwrap();
+        let layout = Layout::from_profile(&profile, vec![Some(serial.to_owned())]);
+        let tuner = Tuner::new(layout, Aim::Efficiency, Caps::default(), Vec::new(), 1);
+        tuner.unwrap().models().pop().unwrap()
     }
 
     #[test]
