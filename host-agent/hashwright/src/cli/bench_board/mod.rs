@@ -255,8 +255,7 @@ impl Bench {
                     state.boards.len().saturating_sub(1)
                 );
             };
-            let arrived = (view.mhz - view.target_mhz).abs() < 0.1;
-            if view.state == "mining" && arrived {
+            if view.state == "mining" && view.is_at_its_clock() {
                 return Ok((state, view));
             }
             let problem = view

@@ -139,6 +139,17 @@ fn text(of: &str) -> String {
     escaped(&format::plain(of, LONGEST))
 }
 
+/// A text of ours, in which commands stand between backticks.
+fn with_commands(of: &str) -> String {
+    let parts = of.split('`').zip([false, true].into_iter().cycle());
+    parts
+        .map(|(part, command)| match command {
+            false => text(part),
+            true => format!("<code>{}</code>", text(part)),
+        })
+        .collect()
+}
+
 fn percent(share: f64, digits: usize) -> String {
     format!("{:.digits$} %", share * 100.0)
 }
@@ -172,13 +183,13 @@ fn grade(grade: Grade) -> &'static str {
 }
 
 fn checks(judged: &Judgement) -> String {
-    let mut out = "<h2>Verdicts</h2>\n<div class=\"wide\"><table>\n<tr><th>Looked at</th><th>Verdict</th><th>Found, and \
+    let mut out = "<h2>Verdicts</h2>\n<div class=\"wide\"><table class=\"pairs\">\n<tr class=\"head\"><th>Looked at</th><th>Verdict</th><th>Found, and \
                    what to do</th></tr>\n"
         .to_owned();
     for check in &judged.checks {
         let advice = match &check.advice[..] {
             "" => String::new(),
-            advice => format!("<p><strong>{}</strong></p>", text(advice)),
+            advice => format!("<p><strong>{}</strong></p>", with_commands(advice)),
         };
         out.push_str(&format!(
             "<tr><th>{}</th><td class=\"level {}\">{}</td><td>{}{advice}</td></tr>\n",
@@ -402,7 +413,7 @@ fn chart(title: &str, marks: &[Mark], mark: Option<f64>) -> String {
 fn facts(seen: &Recording) -> String {
     let facts = &seen.facts;
     let subject = &seen.subject;
-    let mut out = "<h2>The board</h2>\n<div class=\"wide\"><table>\n".to_owned();
+    let mut out = "<h2>The board</h2>\n<div class=\"wide\"><table class=\"pairs\">\n".to_owned();
     let mut row = |name: &str, value: String| {
         out.push_str(&format!(
             "<tr><th>{name}</th><td>{}</td></tr>\n",

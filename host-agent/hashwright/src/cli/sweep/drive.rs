@@ -21,10 +21,13 @@ use super::view::BoardView;
 use crate::cli::live::{Live, Lost};
 use crate::cli::still::{self, Still};
 use crate::commands::unix_time;
-use crate::stop;
+use crate::{format, stop};
 
 /// How long a board may take to be well again after a bad point.
 const RECOVER: Duration = Duration::from_secs(900);
+
+/// Wait after which a person is told what is waited for.
+const TELL_AFTER: Duration = Duration::from_secs(10);
 
 /// Time that the agent is given beyond the longest visit before it undoes it, s.
 const SPARE_S: f64 = 120.0;
@@ -36,7 +39,7 @@ const MOST_BROKEN: usize = 3;
 const MOST_LOST: usize = 3;
 
 /// Who is told of visits as they end.
-pub(super) type Tell<'t> = &'t dyn Fn(&str) -> anyhow::Result<()>;
+pub(super) type Tell<'t> = &'t (dyn Fn(&str) -> anyhow::Result<()> + Sync);
 
 /// A sweep under way.
 pub(super) struct Drive<'t> {
@@ -213,6 +216,7 @@ impl Drive<'_> {
     /// Waits until the board mines well at what it was set to before.
     async fn well(&mut self) -> Result<BoardView, End> {
         let mut waiting = Instant::now();
+        let mut told = false;
         loop {
             let view = match self.look().await {
                 Ok(view) => view,
@@ -249,10 +253,11 @@ impl Drive<'_> {
                 waiting = Instant::now();
                 continue;
             }
-            self.show(
-                None,
-                &format!("waiting for the board to be well ({state}{heat}{why})"),
-            );
+            let note = format!("waiting for the board to be well ({state}{heat}{why})");
+            self.show(None, &note);
+            if waiting.elapsed() > TELL_AFTER && !std::mem::replace(&mut told, true) {
+                (self.tell)(&format::plain(&note, 400))?;
+            }
             if waiting.elapsed() > RECOVER {
                 return Err(anyhow!(
                     "the board was not well within {} minutes: it is {state}{heat}{why}",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::outcome::{Outcome, Verdict};
 use super::plan::Point;
-use super::view::BoardView;
+use super::view::{BoardView, NEAR_MHZ};
 
 /// Hashes that a nonce of ticket difficulty 1 stands for.
 const HASHES_PER_NONCE: f64 = 4_294_967_296.0;
@@ -22,8 +22,10 @@ const ILL: f64 = 0.90;
 const WRONG: f64 = 0.01;
 const WRONG_RATIO: f64 = 3.5;
 
-/// Distance to the clock at which it counts as reached: half a step of the chips' ramp, MHz.
-const NEAR_MHZ: f64 = 3.2;
+/// Doubt of a share that is good enough to compare points, and how long is counted at most for nothing but
+/// that, s. A test that ends as soon as it has its proof ends in a lucky moment.
+const PRECISE: f64 = 0.025;
+const PRECISE_WITHIN_S: f64 = 120.0;
 
 /// Time for the voltage to be read back as it was set, s.
 const VOLTAGE_S: f64 = 30.0;
@@ -110,6 +112,8 @@ pub struct Visit {
     settled_at: f64,
     rate: Sprt,
     wrong: Sprt,
+    /// It was proved to do its work.
+    proved: bool,
     idle_s: f64,
     // What was counted.
     counted_s: f64,
@@ -141,6 +145,7 @@ impl Visit {
             settled_at: 0.0,
             rate: Sprt::new(ILL / WELL, error, error),
             wrong: Sprt::new(WRONG_RATIO, error, error),
+            proved: false,
             idle_s: 0.0,
             counted_s: 0.0,
             nonces: 0,
@@ -288,7 +293,7 @@ impl Visit {
     /// ever: what is too far off is for the guard.
     fn arrived(&self, view: &BoardView, waited_s: f64) -> bool {
         view.state == "mining"
-            && (view.mhz - view.target_mhz).abs() < NEAR_MHZ
+            && view.is_at_its_clock()
             && (view.mhz - self.at.mhz).abs() < 2.0 * NEAR_MHZ
             && (view.derated_arrived || waited_s > VOLTAGE_S)
     }
@@ -331,20 +336,26 @@ impl Visit {
             let why = said();
             return self.done(Verdict::Slow, why);
         }
+        // The test begins again after that answer.
+        self.proved |= rate == Proof::Well;
         let over = match self.rules.dwell_s {
             Some(dwell) => self.counted_s >= dwell,
-            None => rate == Proof::Well || self.counted_s >= self.rules.longest_s,
+            None => {
+                let told = sd <= PRECISE || self.counted_s >= PRECISE_WITHIN_S;
+                self.proved && told || self.counted_s >= self.rules.longest_s
+            }
         };
         if !over {
             return Next::Go;
         }
-        // A fixed time may end between the proofs, or after one that has long been given.
+        // A fixed time may end between the proofs.
         let middle = (WELL + ILL) / 2.0;
-        let verdict = match rate {
-            Proof::Well => Verdict::Good,
-            _ if share - 2.0 * sd > middle => Verdict::Good,
-            _ if share + 2.0 * sd < middle => Verdict::Slow,
-            _ => Verdict::Undecided,
+        let verdict = if self.proved || share - 2.0 * sd > middle {
+            Verdict::Good
+        } else if share + 2.0 * sd < middle {
+            Verdict::Slow
+        } else {
+            Verdict::Undecided
         };
         let why = match verdict {
             Verdict::Undecided => format!("{}, too few nonces to tell", said()),
@@ -485,7 +496,7 @@ mod tests {
     #[test]
     fn counting_begins_when_the_clock_and_the_heat_have_arrived() {
         let rules = Rules {
-            dwell_s: Some(20.0),
+            dwell_s: Some(40.0),
             ..Rules::default()
         };
         let done = outcome(visit(rules, |s, view| {

@@ -248,7 +248,8 @@ fn cell(sweep: &Sweep, metric: Metric, point: &Point, values: &[f64]) -> (Colour
         Metric::Efficiency => {
             let least = values.iter().copied().fold(f64::INFINITY, f64::min);
             let most = values.iter().copied().fold(least, f64::max);
-            (value - least) / (most - least).max(1e-9)
+            // Of what is alike all is good.
+            (value - least) / (most - least).max(least * 0.2).max(1e-9)
         }
     };
     (ramp(place), words)

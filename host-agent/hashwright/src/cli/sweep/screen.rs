@@ -56,7 +56,9 @@ impl Page for Screen {
         lines.extend(map.iter().map(|pieces| theme.pieces(pieces)));
         lines.push(Line::styled(draw::legend(self.ascii), theme.dim()));
         lines.push(Line::raw(""));
-        lines.extend(draw::summary(sweep).into_iter().map(Line::raw));
+        let summary = draw::summary(sweep).into_iter();
+        let summary = summary.flat_map(|line| crate::format::wrapped(&line, style.width));
+        lines.extend(summary.map(Line::raw));
         if !shown.note.is_empty() {
             lines.push(Line::raw(crate::format::plain(&shown.note, 400)));
         }

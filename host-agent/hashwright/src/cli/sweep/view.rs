@@ -9,6 +9,9 @@ use super::plan::Point;
 /// Hashes that a nonce of ticket difficulty 1 stands for.
 const HASHES_PER_NONCE: f64 = 4_294_967_296.0;
 
+/// Distance to a clock at which it counts as reached: half a step of the chips' ramp, MHz.
+pub const NEAR_MHZ: f64 = 3.2;
+
 /// Time without an answer after which a reading is no news, s.
 const OLD_S: f64 = 10.0;
 
@@ -168,6 +171,12 @@ impl BoardView {
         (!same).then(|| format!("somebody else has set it to {wanted}"))
     }
 
+    /// Its clock has arrived, as near as its chips' steps allow.
+    #[must_use]
+    pub fn is_at_its_clock(&self) -> bool {
+        (self.mhz - self.target_mhz).abs() < NEAR_MHZ
+    }
+
     /// It mines at what is wanted of it, and nothing holds it back.
     #[must_use]
     pub fn is_well(&self) -> bool {
@@ -175,7 +184,7 @@ impl BoardView {
             (Some(celsius), Some(hot)) => celsius < hot - 1.0,
             _ => true,
         };
-        let arrived = (self.mhz - self.target_mhz).abs() < 0.1;
+        let arrived = self.is_at_its_clock();
         self.state == "mining" && self.fault.is_none() && self.throttle >= 1.0 && cool && arrived
     }
 }
