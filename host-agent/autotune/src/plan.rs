@@ -310,7 +310,8 @@ impl Problem<'_> {
                 for (chip, &mhz) in at.setting.mhz[board].iter().enumerate() {
                     let doubt = self.bounds.quantiles * plant.doubt_at(chip, mhz) / plant.sigma_mv;
                     let left = outcome.margins[chip] - doubt;
-                    let free = mhz + self.layout.grid_mhz <= self.bounds.mhz.1 && !plant.dead[chip];
+                    let most = self.bounds.mhz.1.min(plant.most_mhz[chip]);
+                    let free = mhz + self.layout.grid_mhz <= most && !plant.dead[chip];
                     if free && room.is_none_or(|(most, ..)| left > most) {
                         room = Some((left, board, chip));
                     }
@@ -627,11 +628,12 @@ impl Problem<'_> {
         for shift in shifts {
             let mut setting = at.setting.clone();
             for (mhz, plant) in setting.mhz.iter_mut().zip(self.plants) {
-                for domain in mhz.chunks_mut(plant.per_domain.max(1)) {
+                for (index, domain) in mhz.chunks_mut(plant.per_domain.max(1)).enumerate() {
                     let mut carry = shift * self.layout.grid_mhz;
-                    for value in domain {
+                    for (slot, value) in domain.iter_mut().enumerate() {
+                        let chip = index * plant.per_domain.max(1) + slot;
                         let want = *value + carry;
-                        *value = self.layout.on_grid(want);
+                        *value = self.layout.on_grid(want.min(plant.most_mhz[chip]));
                         carry = (want - *value).clamp(-self.layout.grid_mhz, self.layout.grid_mhz);
                     }
                 }

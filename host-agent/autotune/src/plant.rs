@@ -55,6 +55,8 @@ pub struct Plant {
     pub dead: Vec<bool>,
     /// Uncertainty of each chip's threshold where it runs now, one standard deviation, mV.
     pub doubt_mv: Vec<f64>,
+    /// Highest clock that each chip is trusted with, MHz.
+    pub most_mhz: Vec<f64>,
     /// Clock of each chip now, MHz.
     pub here_mhz: Vec<f64>,
     /// What a change of the clock adds to the uncertainty, mV per MHz.
@@ -148,8 +150,8 @@ impl Plant {
         let mut die_c = self.start_temperatures();
         let mut pass = Pass::new(self);
         pass.require(bounds);
-        for value in mhz.iter_mut() {
-            *value = value.max(bounds.mhz.0).min(bounds.mhz.1);
+        for (value, most) in mhz.iter_mut().zip(&self.most_mhz) {
+            *value = value.min(*most).min(bounds.mhz.1).max(bounds.mhz.0);
         }
         for _ in 0..3 {
             pass.run(self, mv, mhz, &die_c, 0.0);
@@ -166,7 +168,8 @@ impl Plant {
             pass.point_the_way(self);
             for (chip, slot) in trial.iter_mut().enumerate() {
                 let want = mhz[chip] + size * pass.way[chip];
-                *slot = want.max(bounds.mhz.0).min(bounds.mhz.1);
+                let most = bounds.mhz.1.min(self.most_mhz[chip]);
+                *slot = want.min(most).max(bounds.mhz.0);
                 largest = largest.max((*slot - mhz[chip]).abs());
             }
             if largest < 0.02 {
@@ -457,6 +460,7 @@ mod tests {
             held_c: Vec::new(),
             dead: vec![false; chips],
             doubt_mv: vec![0.0; chips],
+            most_mhz: vec![f64::INFINITY; chips],
             here_mhz: vec![590.0; chips],
             doubt_per_mhz: 0.0,
             leak_doubt: vec![0.0; domains],

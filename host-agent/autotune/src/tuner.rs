@@ -56,6 +56,10 @@ const LEAST_MARGIN: f64 = 0.3;
 const QUANTILE: f64 = 3.3;
 /// False alarms of the watch on each chip, per decision; machines have hundreds of chips and decide for years.
 const FALSE_ALARM: f64 = 1e-8;
+/// A chip of which hardly anything comes is slowed by this factor at once, because so far below the threshold counts cannot say how
+/// far; and by how much it may rise again with each window in which it does well.
+const SLOWED: f64 = 0.85;
+const TRUSTED: f64 = 1.1;
 /// A change must be confirmed by the voltage read back within this.
 const VOLTAGE_TOLERANCE: f64 = 0.012;
 const CONFIRM: Duration = Duration::from_secs(20);
@@ -121,6 +125,8 @@ pub struct Tuner {
     /// Bound on the doubt of each chip at the setting in force, mV, where counts without loss prove more than the fit can say.
     proven_mv: Vec<Vec<f64>>,
     watch: Vec<Vec<Sprt>>,
+    /// Highest clock that each chip is trusted with after it failed, MHz; it rises again while the chip does well.
+    most_mhz: Vec<Vec<f64>>,
     silent: Vec<Vec<bool>>,
     rounds: u32,
     probes: u32,
@@ -259,6 +265,7 @@ impl Tuner {
             promised: vec![vec![0.9; chips]; boards],
             proven_mv: vec![vec![f64::INFINITY; chips]; boards],
             watch: vec![vec![test; chips]; boards],
+            most_mhz: vec![vec![f64::INFINITY; chips]; boards],
             silent: vec![vec![false; chips]; boards],
             rounds: 0,
             probes: 0,

@@ -1,6 +1,7 @@
 //! What cannot wait: chips that deliver too little, sensors that are stuck, throttling. All end at a setting known to be safe.
 
-use super::{FALSE_ALARM, Purpose, STUCK, STUCK_POWER, SensorWatch, Tuner};
+use super::{FALSE_ALARM, Purpose, SLOWED, STUCK, STUCK_POWER, SensorWatch, Tuner};
+use crate::belief::Count;
 use crate::plan::Setting;
 use crate::report::Observation;
 
@@ -54,6 +55,23 @@ impl Tuner {
         );
         for &(board, chip) in &changed {
             self.watch[board][chip].reset();
+        }
+        let first_mute: Vec<Option<usize>> = self
+            .window
+            .iter()
+            .map(|board| {
+                let mute = |c: &Count| c.expected > 8.0 && c.valid < 0.03 * c.expected;
+                board.chips.iter().position(mute)
+            })
+            .collect();
+        for &(board, chip) in &changed {
+            let count = self.window[board].chips[chip];
+            // Those behind a mute one say nothing of themselves.
+            let behind = first_mute[board].is_some_and(|first| chip > first);
+            if count.valid < 0.3 * count.expected && !behind {
+                let most = SLOWED * self.setting.mhz[board][chip];
+                self.most_mhz[board][chip] = most.max(self.layout.clock_mhz.0);
+            }
         }
         // Under a stored model an alarm says first of all that the model may be another board's.
         if self.purpose == Purpose::Check

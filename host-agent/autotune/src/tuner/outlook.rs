@@ -309,6 +309,7 @@ impl Tuner {
                     plant.doubt_mv[chip] = self.doubt_mv(board, chip, mhz, &outcome);
                 }
                 plant.here_mhz = mhz;
+                plant.most_mhz.clone_from(&self.most_mhz[board]);
                 plant.doubt_per_mhz = self.slope_doubt();
                 Some(plant)
             })
@@ -336,6 +337,7 @@ impl Tuner {
                     plant.doubt_mv[chip] = self.doubt_mv(board, chip, mhz, &outcome);
                 }
                 plant.here_mhz.clone_from(&self.setting.mhz[board]);
+                plant.most_mhz.clone_from(&self.most_mhz[board]);
                 plant.doubt_per_mhz = self.slope_doubt();
                 plant
             })
