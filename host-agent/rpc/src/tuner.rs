@@ -50,7 +50,8 @@ pub struct DemandStatus {
 /// Why something is as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
-    /// What rules: `schedule`, `price`, `surplus`, `stale-feed`, `curtailment`, `heat`.
+    /// What rules: `schedule`, `price`, `surplus`, `stale-feed`, `curtailment`, `heat`, `no-clock` (the time of day is not
+    /// known), `minimum-time` (the shortest time asleep or awake), `tuner-off` (power cannot be capped without the tuner).
     pub code: String,
     /// In words.
     pub text: String,
