@@ -166,6 +166,7 @@ test("the miner is tuned, says what it does and why, and stops", needs, async ()
   await show(demo);
   await button("Aim and bounds …").click();
   await page.locator("dialog .choice").getByText("Efficiency", { exact: true }).click();
+  await page.click("dialog summary");
   await page.getByLabel("Chips at most").fill("75");
   await button("See what changes").click();
   await make(/tuner\.target\s+off\s+efficiency/);
@@ -183,7 +184,6 @@ test("the miner is tuned, says what it does and why, and stops", needs, async ()
   assert.match(refused.error?.data?.text ?? refused.error?.data ?? "", /tune/, "nor by anybody else");
 
   await button("Aim and bounds …").click();
-  await page.waitForSelector("dialog .outlook b", { timeout: 60_000 });
   await page.locator("dialog .choice").getByText("Off", { exact: true }).click();
   await page.getByLabel("Chips at most").fill("");
   await button("See what changes").click();
@@ -195,15 +195,17 @@ test("power is curtailed to sleep and given back", needs, async () => {
   await show(demo);
   await button("Curtail …").click();
   await page.locator("dialog .choice").getByText("Sleep").click();
+  await page.getByLabel("How fast").selectOption("0");
   await page.getByLabel("For how long").selectOption("900");
   await button("Put to sleep").click();
   await page.waitForSelector("dialog", { state: "detached" });
   await sees("#tuner article", /asleep[\s\S]*\(curtailment\)/);
   await sees("header.top .pill", /asleep/, 60_000);
   await button("Curtail …").click();
+  await page.getByLabel("How fast").selectOption("0");
   await button("End the curtailment").click();
   await page.waitForSelector("dialog", { state: "detached" });
-  await page.waitForFunction(() => !document.querySelector("#tuner article").innerText.includes("curtailment"));
+  await page.waitForFunction(() => !document.querySelector("#tuner article").innerText.includes("curtailment"), undefined, { timeout: 60_000 });
   await sees("header.top .pill", /mining/, 120_000);
 });
 

@@ -47,6 +47,11 @@ export class Miner {
   async serve(page) {
     await page.route(`${ORIGIN}/**`, (route) => {
       const path = new URL(route.request().url()).pathname;
+      if (path === "/rpc") {
+        const { id, method, params } = route.request().postDataJSON();
+        this.calls.push({ method, params });
+        return route.fulfill({ json: { jsonrpc: "2.0", id, ...this.#reply(method, params) } });
+      }
       const file = path === "/" ? "index.html" : path.slice(1);
       try {
         const body = readFileSync(join(root, file));
@@ -73,12 +78,16 @@ export class Miner {
       send({ method: method.split(".")[0], params: { subscription: id, result: this.first[method](params) } });
       return;
     }
+    send({ id, ...this.#reply(method, params) });
+  }
+
+  #reply(method, params) {
     try {
       const answer = this.answers[method];
       if (!answer) throw { code: -32601, message: "Method not found" };
-      send({ id, result: answer(params ?? {}) });
+      return { result: answer(params ?? {}) };
     } catch (error) {
-      send({ id, error });
+      return { error };
     }
   }
 

@@ -299,7 +299,7 @@ test("the tuner says what is wanted, what holds now and why, and how far it is",
   await page.locator("#tuner .choice").getByText("Hashrate").click();
   assert.match(await text("#tuner .marks"), /Promised: 1054\u202fW, 65\.1\u202fTH\/s/);
   await page.click("#tuner summary");
-  assert.equal(await page.locator("#tuner .more tbody tr").count(), 24);
+  assert.equal(await page.locator("#tuner .more tbody tr").count(), 16);
 });
 
 test("the tuner's state is live, and what it did is asked for when something new was done", async () => {
@@ -335,7 +335,7 @@ test("an aim is chosen within what the boards can do, seen before, and set", asy
   await page.waitForSelector("dialog .outlook b");
   const range = page.locator("dialog input[type=range]");
   const [low, high] = [Number(await range.getAttribute("min")), Number(await range.getAttribute("max"))];
-  const span = [0, 23].map((i) => miner.answers["tuner.curve"]({ points: 24 }).reduce((sum, { points }) => sum + points[i].watts[0], 0));
+  const span = [0, 15].map((i) => miner.answers["tuner.curve"]({ points: 16 }).reduce((sum, { points }) => sum + points[i].watts[0], 0));
   assert.ok(low <= span[0] && low > span[0] - 10 && high >= span[1] && high < span[1] + 10, `${low} to ${high}, not ${span}`);
   assert.equal(await range.inputValue(), "1150");
   await range.press("ArrowRight");

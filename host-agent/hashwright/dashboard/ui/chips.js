@@ -3,7 +3,7 @@
 // and one that is pressed why it is set so.
 import { html, memo, useEffect, useMemo, useRef, useState } from "./lib.js";
 import { Choice, Fact, Pill, Section } from "./widgets.js";
-import { call, may, words } from "./store.js";
+import { may, ponder, words } from "./store.js";
 import { tunerOf } from "./tuner.js";
 import { NONE, percent, rate, unit, whole } from "./format.js";
 
@@ -95,7 +95,7 @@ function Why({ board, chip, onClose }) {
   const [told, setTold] = useState({});
   useEffect(() => {
     let here = true;
-    call("tuner.explain", { board, chip: chip.index }).then((reply) => here && setTold({ reply }), (error) => here && setTold({ note: words(error) }));
+    ponder("tuner.explain", { board, chip: chip.index }).then((reply) => here && setTold({ reply }), (error) => here && setTold({ note: words(error) }));
     return () => (here = false);
   }, [board, chip.index, chip.frequency_mhz]);
   const { reply, note } = told;

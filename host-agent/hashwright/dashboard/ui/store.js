@@ -1,7 +1,7 @@
 // What the page knows, in one place: the miner's state as it comes, who we are, and what the page itself chose.
 // Sections read `state` and are drawn again after `set`; everything that is asked of the miner goes through here.
 import { useEffect, useState } from "./lib.js";
-import { Client } from "./rpc.js";
+import { Client, RpcError } from "./rpc.js";
 import { apply } from "./patch.js";
 import { record, forget } from "./trail.js";
 
@@ -71,6 +71,17 @@ const client = new Client(url.href, {
 });
 
 export const call = (method, params) => client.call(method, params);
+
+/** Asks what the miner has to think about, beside the line: nothing that a person does waits for it. */
+export async function ponder(method, params) {
+  const token = state.me.by === "token" ? kept.get(TOKEN) : null;
+  const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
+  const reply = await fetch("rpc", { method: "POST", headers, body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }) });
+  const { result, error } = await reply.json();
+  if (error) throw new RpcError(error);
+  return result;
+}
+
 export const subscribe = (method, params, listen) => client.subscribe(method, params, listen);
 export const retryNow = () => client.retryNow();
 

@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "./lib.js";
 import { Choice, Dial, Dialog, Fact, Field, Meter, Pill, Section } from "./widgets.js";
 import { review } from "./change.js";
-import { call, constraint, may, state, toast, words } from "./store.js";
+import { call, constraint, may, ponder, state, toast, words } from "./store.js";
 import { CURVES, Curve, power, spread } from "./curve.js";
 import { NONE, ago, clock, duration, percent, unit } from "./format.js";
 
@@ -49,18 +49,22 @@ export function Tuner({ miner }) {
   const { tuner } = miner;
   const many = tuner.stations.length > 1;
   const close = () => setAsks(null);
+  // A long chain takes the miner a moment: it is asked when something was learned, not when something moves.
+  const key = tuner.stations.map((one) => `${one.activity === "off"} ${one.rounds}`).join();
+  const curves = useAnswer("tuner.curve", { points: 16 }, key, 120, ponder);
+  const span = spanOf(curves.reply);
   const aside = html`<div class="buttons">
     ${may("tuner.set") && html`<button type="button" onClick=${() => setAsks("aim")}>Aim and bounds …</button>`}
     ${may("tuner.curtail") && html`<button type="button" onClick=${() => setAsks("curtail")}>Curtail …</button>`}</div>`;
   return html`<${Section} id="tuner" title="Tuner" aside=${aside}>
     <div class="tuned">
       <div class="stack"><${Wanted} tuner=${tuner} />${many ? html`<${Together} tuner=${tuner} miner=${miner} />` : html`<${Station} tuner=${tuner.stations[0]} miner=${miner} />`}</div>
-      <${Curves} tuner=${tuner} miner=${miner} />
+      <${Curves} tuner=${tuner} miner=${miner} curves=${curves} />
     </div>
     ${many && html`<div class="cards">${tuner.stations.map((one) => html`<${Station} key=${one.station} tuner=${one} miner=${miner} />`)}</div>`}
     <${Steps} tuner=${tuner} miner=${miner} />
-    ${asks === "aim" && html`<${Aim} tuner=${tuner} onClose=${close} />`}
-    ${asks === "curtail" && html`<${Curtail} tuner=${tuner} miner=${miner} onClose=${close} />`}
+    ${asks === "aim" && html`<${Aim} tuner=${tuner} span=${span} onClose=${close} />`}
+    ${asks === "curtail" && html`<${Curtail} tuner=${tuner} miner=${miner} span=${span} onClose=${close} />`}
   <//>`;
 }
 
@@ -135,14 +139,14 @@ function measured(tuner, miner) {
 }
 
 /** Asks the miner when `key` is another, and again after so many seconds. */
-function useAnswer(method, params, key, every_s) {
+function useAnswer(method, params, key, every_s, ask_by = call) {
   const [kept, setKept] = useState({ reply: null, note: null });
   const open = state.line.name === "open";
   useEffect(() => {
     let here = true;
     const ask = async () => {
       try {
-        const reply = await call(method, params);
+        const reply = await ask_by(method, params);
         if (here) setKept({ reply, note: null });
       } catch (error) {
         if (here) setKept((old) => ({ ...old, note: words(error) }));
@@ -159,12 +163,10 @@ function useAnswer(method, params, key, every_s) {
 }
 
 /** What the boards of one tuner can do. */
-function Curves({ tuner, miner }) {
+function Curves({ tuner, miner, curves: { reply, note } }) {
   const [view, setView] = useState("efficiency");
   const [at, setAt] = useState(0);
   const { stations, demand } = tuner;
-  const key = stations.map((one) => `${one.activity} ${one.rounds}`).join();
-  const { reply, note } = useAnswer("tuner.curve", { points: 24 }, key, 60);
   const station = stations[at] ?? stations[0];
   const points = reply?.find((curve) => curve.station === station.station)?.points ?? [];
   const alone = stations.length === 1;
@@ -203,8 +205,10 @@ function Steps({ tuner, miner }) {
   const [more, setMore] = useState(false);
   const key = JSON.stringify([more, tuner.stations.map(({ last }) => last && [last.unix_s, last.decision])]);
   const { reply, note } = useAnswer("tuner.steps", { limit: more ? 100 : 7 }, key);
-  const last = () => tuner.stations.map((one) => one.last).filter(Boolean);
-  const steps = [...(reply ?? last())].sort((a, b) => b.unix_s - a.unix_s);
+  // The newest come with the state; the others are asked for.
+  const last = tuner.stations.map((one) => one.last).filter(Boolean);
+  const known = (reply ?? []).filter((step) => !last.some((one) => one.station === step.station && one.unix_s === step.unix_s && one.decision === step.decision));
+  const steps = [...known, ...last].sort((a, b) => b.unix_s - a.unix_s);
   if (!steps.length && !note) return null;
   const many = tuner.stations.length > 1;
   return html`<article class="panel steps-panel" aria-labelledby="steps-title"><h3 id="steps-title">What was done, and why</h3>
@@ -226,8 +230,7 @@ function where(index, tuner) {
 const sure = (confidence) => (confidence > 0.995 && confidence < 1 ? "over 99\u202f%" : percent(confidence));
 
 /** From least to most that all boards can do together: { watts: [low, high], ths: [low, high] }. */
-function useSpan() {
-  const { reply } = useAnswer("tuner.curve", { points: 12 }, "span");
+function spanOf(reply) {
   const curves = reply?.filter((curve) => curve.points.length > 1) ?? [];
   if (!curves.length || curves.length < reply.length) return null;
   const sum = (of) => [0, -1].map((end) => curves.reduce((total, curve) => total + of(curve.points.at(end))[0], 0));
@@ -243,7 +246,7 @@ function Outlook({ aim }) {
     let here = true;
     const timer = setTimeout(async () => {
       try {
-        const stations = await call("tuner.predict", { aim });
+        const stations = await ponder("tuner.predict", { aim });
         const known = stations.map((one) => one.prediction).filter(Boolean);
         const sum = (of) => [0, 1, 2].map((i) => known.reduce((total, one) => total + of(one)[i], 0));
         if (here) setTold(known.length === stations.length && known.length ? { ths: sum((one) => one.ths), watts: sum((one) => one.watts), reach: known.find((one) => one.reach !== "reached")?.reach } : { unknown: true });
@@ -272,8 +275,7 @@ function Reachable({ label, value, span, unit: sign, onInput }) {
   return html`<${Dial} label=${label} unit=${sign} value=${value} min=${min} max=${max} step=${step} onInput=${onInput} hint=${`these boards can do ${min} to ${max} ${sign}`} />`;
 }
 
-function Aim({ tuner, onClose }) {
-  const span = useSpan();
+function Aim({ tuner, span, onClose }) {
   const started = kindOfAim(tuner.aim);
   const [kind, setKind] = useState(started === "off" ? "efficiency" : started);
   const promised = sumOf(tuner);
@@ -322,8 +324,7 @@ function sumOf({ stations }) {
 const RAMPS = [[0, "at once"], [30, "over 30 seconds"], [60, "over 1 minute"], [300, "over 5 minutes"], [900, "over 15 minutes"]];
 const TIMES = [[0, "until somebody ends it"], [900, "15 minutes"], [3600, "1 hour"], [7200, "2 hours"], [14400, "4 hours"], [43200, "12 hours"]];
 
-function Curtail({ tuner, miner, onClose }) {
-  const span = useSpan();
+function Curtail({ tuner, miner, span, onClose }) {
   const { curtailed_to_w: present } = tuner.demand;
   const curtailed = typeof present === "number";
   const [what, setWhat] = useState(curtailed ? "end" : "cap");
@@ -355,7 +356,7 @@ function Curtail({ tuner, miner, onClose }) {
       ${kindOfAim(tuner.aim) === "off" ? html`<p class="alert warn">Nothing is tuned, so there is nobody to hold a cap: choose an aim first. Sleep works.</p>` : html`<${Outlook} aim=${cap > 0 ? { watts: cap } : null} />`}`}
     ${what === "sleep" && html`<p>All boards are wound down and lose their power until it ends.</p>`}
     ${what === "end" && html`<p>The miner goes back to what it is tuned for.</p>`}
-    ${what !== "sleep" && select("How fast", ramp, RAMPS, setRamp)}
+    ${select("How fast", ramp, RAMPS, setRamp)}
     ${what !== "end" && select("For how long", time, TIMES, setTime)}
     ${error && html`<p class="alert bad" role="alert">${error}</p>`}
     <footer><button type="button" onClick=${onClose}>Cancel</button><button class=${what === "sleep" ? "danger" : "primary"} disabled=${what === "cap" && !(cap > 0)}>${{ cap: "Curtail", sleep: "Put to sleep", end: "End the curtailment" }[what]}</button></footer></form><//>`;
