@@ -92,8 +92,8 @@ async fn curtailment_is_followed_down_and_back_and_to_sleep() {
 
     let target = 0.6 * before;
     curtail(&lab, Some(target), 120.0).await;
-    let mut caps = Vec::new();
-    for second in 0..180 {
+    let mut caps: Vec<f64> = Vec::new();
+    for second in 0..180_usize {
         lab.run_for(Duration::from_secs(1)).await;
         let demand = lab.state().tuner.demand.clone();
         caps.push(demand.caps.watts.unwrap_or(before));
@@ -203,6 +203,11 @@ async fn a_price_that_nobody_tells_any_more_is_not_believed_for_ever() {
     let demand = lab.state().tuner.demand.clone();
     assert_eq!(demand.price_per_kwh, Some(0.45));
     assert_eq!(demand.reasons[0].text, "price 0.45/kWh above 0.4: asleep");
+    let said = texts(&lab);
+    assert!(
+        !said.iter().any(|text| text.contains("none was told")),
+        "{said:?}"
+    );
     // What cannot be read is said, and the last price holds on.
     std::fs::write(&file, "free of charge").expect("written");
     lab.run_for(MINUTE).await;

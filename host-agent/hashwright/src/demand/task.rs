@@ -13,7 +13,7 @@ use station::status::Phase;
 use station::{Mode, Notice, Severity};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::file::{Found, Kind, Watched};
 use super::pass::{self, Steps};
@@ -32,6 +32,8 @@ use crate::tune::machine;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often files are looked at.
 const FILES: Duration = Duration::from_secs(3);
+/// Longest time that files are waited for at the start.
+const FIRST: Duration = Duration::from_secs(2);
 /// Fans that are so far below what they may do have room, percent.
 const ROOM_PERCENT: f64 = 5.0;
 /// The first second of 2025: a computer that says less does not know the time.
@@ -129,6 +131,14 @@ impl Task {
         let mut files = interval(FILES);
         files.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reading: Option<JoinHandle<Vec<(Watched, Found)>>> = None;
+        if !self.files.is_empty() {
+            // What files tell already holds from the start.
+            reading = Some(read(&self.files));
+            if let Ok(found) = timeout(FIRST, join(&mut reading)).await {
+                reading = None;
+                self.take(found, &ends);
+            }
+        }
         let mut asks_come = true;
         loop {
             tokio::select! {
@@ -143,16 +153,7 @@ impl Task {
                     self.take(read, &ends);
                 }
                 _ = files.tick(), if reading.is_none() && !self.files.is_empty() => {
-                    let mut files = self.files.clone();
-                    // Disks of a network may hang, and nothing here waits for them.
-                    reading = Some(tokio::task::spawn_blocking(move || {
-                        let mut found = Vec::new();
-                        for mut file in files.drain(..) {
-                            let new = file.look();
-                            found.push((file, new));
-                        }
-                        found
-                    }));
+                    reading = Some(read(&self.files));
                 }
                 _ = looks.tick() => {
                     self.look(&ends);
@@ -414,6 +415,18 @@ fn local(unix_s: u64, zone: Option<&TimeZone>) -> Option<Local> {
         u8::try_from(weekday).ok()?,
         of_day + u32::try_from(second).ok()?,
     ))
+}
+
+/// Reads files. Disks of a network may hang, and nothing here waits for them.
+fn read(files: &[Watched]) -> JoinHandle<Vec<(Watched, Found)>> {
+    let files = files.to_vec();
+    tokio::task::spawn_blocking(move || {
+        let look = |mut file: Watched| {
+            let found = file.look();
+            (file, found)
+        };
+        files.into_iter().map(look).collect()
+    })
 }
 
 /// What was read; nothing if the look itself broke.
