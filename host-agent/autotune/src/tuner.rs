@@ -59,9 +59,16 @@ const FALSE_ALARM: f64 = 1e-8;
 /// A chip of which hardly anything comes is slowed by this factor at once, because so far below the threshold counts cannot say how
 /// far; and by how much it may rise again with each window in which it does well.
 const SLOWED: f64 = 0.85;
-const TRUSTED: f64 = 1.1;
+/// The same where a third to a half comes.
+const SLOWED_LITTLE: f64 = 0.94;
+const TRUSTED: f64 = 1.08;
+const TRUSTED_LITTLE: f64 = 1.02;
 /// A change must be confirmed by the voltage read back within this.
 const VOLTAGE_TOLERANCE: f64 = 0.012;
+/// Share of the voltage ordered that is enough to go on with when it does not come nearer.
+const LEAST_VOLTAGE: f64 = 0.97;
+/// A clock this near is the one that was ordered, MHz: half a step of the grid.
+const NEAR_MHZ: f64 = 1.6;
 const CONFIRM: Duration = Duration::from_secs(20);
 /// A sensor that shows the very same value so long although power changed by this share is stuck.
 const STUCK: Duration = Duration::from_secs(150);
@@ -163,6 +170,8 @@ pub struct Tuner {
     /// Whether anything is known of these boards beyond their profile.
     known: bool,
     seed: u64,
+    /// Voltage ordered last, mV at the terminals of each board.
+    ordered_mv: Option<Vec<f64>>,
     commands: VecDeque<Command>,
     steps: VecDeque<Step>,
     history: VecDeque<Event>,
@@ -294,6 +303,7 @@ impl Tuner {
             progress: 0.0,
             known: false,
             seed,
+            ordered_mv: None,
             commands: VecDeque::new(),
             steps: VecDeque::new(),
             history: VecDeque::new(),
@@ -371,10 +381,30 @@ impl Tuner {
                 if self.voltage_there(&seen) {
                     self.order_clocks(&seen);
                     self.enter(Phase::Arriving);
+                } else if self.waited(2 * CONFIRM) {
+                    match self.voltage_short(&seen) {
+                        None => {
+                            self.order_clocks(&seen);
+                            self.enter(Phase::Arriving);
+                        }
+                        Some(_) if self.purpose == Purpose::Retreat => self.enter(Phase::Held),
+                        Some((board, read)) => {
+                            let why = format!(
+                                "the voltage of board {board} does not come: {:.0} mV ordered, {read:.0} mV read",
+                                self.setting.mv[board]
+                            );
+                            self.hold(&why, &seen);
+                        }
+                    }
                 }
             }
             Phase::ClocksFirst => {
-                if self.clocks_there(&seen) || self.waited(CONFIRM) {
+                if self.too_fast(&seen) {
+                    if self.waited(CONFIRM) {
+                        self.order_clocks(&seen);
+                        self.enter(Phase::ClocksFirst);
+                    }
+                } else if self.clocks_there(&seen) || self.waited(CONFIRM) {
                     self.order_voltage();
                     self.enter(Phase::Arriving);
                 }
@@ -429,6 +459,7 @@ impl Tuner {
         if aim == Aim::Off {
             self.phase = Phase::Off;
             self.plan = None;
+            self.commands.clear();
             return;
         }
         if !same_kind {

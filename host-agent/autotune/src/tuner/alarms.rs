@@ -1,6 +1,6 @@
 //! What cannot wait: chips that deliver too little, sensors that are stuck, throttling. All end at a setting known to be safe.
 
-use super::{FALSE_ALARM, Purpose, SLOWED, STUCK, STUCK_POWER, SensorWatch, Tuner};
+use super::{FALSE_ALARM, Purpose, SLOWED, SLOWED_LITTLE, STUCK, STUCK_POWER, SensorWatch, Tuner};
 use crate::belief::Count;
 use crate::plan::Setting;
 use crate::report::Observation;
@@ -68,8 +68,10 @@ impl Tuner {
             let count = self.window[board].chips[chip];
             // Those behind a mute one say nothing of themselves.
             let behind = first_mute[board].is_some_and(|first| chip > first);
-            if count.valid < 0.3 * count.expected && !behind {
-                let most = SLOWED * self.setting.mhz[board][chip];
+            if !behind {
+                let little = count.valid > 0.3 * count.expected;
+                let factor = if little { SLOWED_LITTLE } else { SLOWED };
+                let most = factor * self.setting.mhz[board][chip];
                 self.most_mhz[board][chip] = most.max(self.layout.clock_mhz.0);
             }
         }

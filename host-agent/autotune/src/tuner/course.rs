@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     CONSIDER, ENOUGH, FIRST_KEEP_WINDOW, HALF_LIFE_S, KEEP_WINDOW, LEAST_MARGIN, LEAST_WINDOW,
     MOST_ROUNDS, MOST_WINDOW, MOST_WINDOW_FEW, Mean, POWER_OFF, PROBE_WINDOW, Phase, Purpose,
-    TRIM_WINDOW, TRUSTED, Tuner, WORTH, WORTH_KEEPING, promise,
+    TRIM_WINDOW, TRUSTED, TRUSTED_LITTLE, Tuner, WORTH, WORTH_KEEPING, promise,
 };
 use crate::belief::Window;
 use crate::plan::{Plan, Reach, Setting};
@@ -126,7 +126,8 @@ impl Tuner {
         for (trusted, board) in self.most_mhz.iter_mut().zip(&window.boards) {
             for (most, count) in trusted.iter_mut().zip(&board.counts) {
                 if most.is_finite() && count.expected > 60.0 && count.valid > 0.6 * count.expected {
-                    *most *= TRUSTED;
+                    let well = count.valid > 0.9 * count.expected;
+                    *most *= if well { TRUSTED } else { TRUSTED_LITTLE };
                     if *most > self.layout.clock_mhz.2 {
                         *most = f64::INFINITY;
                     }

@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Fading, LEAST_MARGIN, MOST_COMMANDS, Phase, Tuner, VOLTAGE_TOLERANCE};
+use super::{
+    Fading, LEAST_MARGIN, LEAST_VOLTAGE, MOST_COMMANDS, NEAR_MHZ, Phase, Tuner, VOLTAGE_TOLERANCE,
+};
 use crate::layout::Scope;
 use crate::math::phi;
 use crate::plan::Setting;
-use crate::report::{Command, Observation};
+use crate::report::{BoardReading, Command, Observation};
 
 impl Tuner {
     /// Orders a setting: upward the voltage goes first, downward the clocks.
     pub(super) fn order(&mut self, setting: Setting, seen: &Observation) {
-        let up = setting
-            .mv
-            .iter()
-            .zip(&self.setting.mv)
-            .any(|(new, old)| new > old)
-            || !self.voltage_known(seen);
+        let up = self.goes_up(&setting, seen);
         if setting != self.setting {
             self.metered = Fading::default();
         }
@@ -50,6 +47,51 @@ impl Tuner {
         }
     }
 
+    /// Whether a board's voltage has to rise for a setting. Where nobody tells the voltage that is there, the one ordered before counts;
+    /// without that, clocks that have to fall do so first.
+    fn goes_up(&self, setting: &Setting, seen: &Observation) -> bool {
+        let slower = |(board, wanted): (&BoardReading, &Vec<f64>)| {
+            let pairs = board.chips.iter().zip(wanted);
+            pairs
+                .into_iter()
+                .any(|(chip, mhz)| chip.mhz > mhz + NEAR_MHZ)
+        };
+        let clocks_fall = seen.boards.iter().zip(&setting.mhz).any(slower);
+        setting.mv.iter().enumerate().any(|(board, &new)| {
+            let read = seen.boards.get(board).and_then(|board| board.mv);
+            let ordered = self
+                .ordered_mv
+                .as_ref()
+                .and_then(|mv| mv.get(board).copied());
+            match read.filter(|mv| mv.is_finite()).or(ordered) {
+                Some(old) => new > old * (1.0 + 0.25 * VOLTAGE_TOLERANCE),
+                None => !clocks_fall,
+            }
+        })
+    }
+
+    /// Whether a chip is still faster than ordered, so that the voltage must not fall yet.
+    pub(super) fn too_fast(&self, seen: &Observation) -> bool {
+        let faster = |(board, wanted): (&BoardReading, &Vec<f64>)| {
+            let pairs = board.chips.iter().zip(wanted);
+            pairs
+                .into_iter()
+                .any(|(chip, mhz)| chip.mhz > mhz + NEAR_MHZ)
+        };
+        seen.boards.iter().zip(&self.setting.mhz).any(faster)
+    }
+
+    /// The board whose voltage stays below what was ordered, with what is read, mV.
+    pub(super) fn voltage_short(&self, seen: &Observation) -> Option<(usize, f64)> {
+        let pairs = seen.boards.iter().zip(&self.setting.mv).enumerate();
+        pairs
+            .filter_map(|(board, (reading, &mv))| {
+                let read = reading.mv.filter(|read| *read < LEAST_VOLTAGE * mv)?;
+                Some((board, read))
+            })
+            .next()
+    }
+
     pub(super) fn voltage_known(&self, seen: &Observation) -> bool {
         seen.boards
             .iter()
@@ -62,6 +104,7 @@ impl Tuner {
     }
 
     pub(super) fn order_voltage(&mut self) {
+        self.ordered_mv = Some(self.setting.mv.clone());
         let groups = match self.layout.scope {
             Scope::Machine => 1,
             Scope::Board => self.layout.boards(),
@@ -137,7 +180,7 @@ impl Tuner {
                     .chips
                     .iter()
                     .zip(wanted)
-                    .all(|(chip, mhz)| (chip.mhz - mhz).abs() < 1.6)
+                    .all(|(chip, mhz)| (chip.mhz - mhz).abs() < NEAR_MHZ)
             })
     }
 

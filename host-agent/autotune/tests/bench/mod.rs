@@ -322,6 +322,31 @@ impl Bench {
         read(&machine, setting, self.layout.hashes_per_clock)
     }
 
+    /// Whether a machine at rest passes a limit, or has a chip that may hang.
+    pub fn passes_limits(&self, machine: &Machine) -> bool {
+        let limits = &self.profile.limits;
+        let nominal = machine.spec().chip.nominal_mv;
+        let chips = (0..self.layout.boards())
+            .flat_map(|board| (0..self.layout.chips()).map(move |chip| (board, chip)))
+            .filter_map(|(board, chip)| machine.chip(board, chip))
+            .any(|chip| {
+                chip.celsius > limits.chip_c
+                    || chip.mv > 1.25 * nominal
+                    || chip.hung
+                    || chip.delivered < 0.2
+            });
+        let sensors = (0..self.layout.boards()).any(|board| {
+            (0..self.layout.sensors.len()).any(|sensor| {
+                let c = machine.sensor_c(board, sensor);
+                limits
+                    .board_c
+                    .is_some_and(|most| c.is_some_and(|c| c > most))
+            })
+        });
+        let share = machine.supply().input_w / self.layout.boards() as f64;
+        chips || sensors || share > limits.power_w
+    }
+
     /// The boards as they really are.
     pub fn true_plants(&self) -> Vec<Plant> {
         let spec = self.machine.spec().clone();
@@ -515,6 +540,9 @@ pub struct Outcome {
     pub sweep_ths: f64,
     pub sweep_watts: f64,
     pub sweep_s: f64,
+    pub sweep_limits: u32,
+    pub hung: u32,
+    pub dead: u32,
     pub tuned_s: f64,
     pub to_95_s: f64,
     pub to_99_s: f64,
@@ -529,7 +557,12 @@ pub struct Outcome {
 
 /// A whole run: tune from cold, watch for a while, compare.
 pub fn run(name: &str, quality: Quality, seed: u64, ambient_c: f64, aim: Aim) -> Outcome {
-    let mut bench = Bench::new(name, quality, seed, ambient_c);
+    run_on(Bench::new(name, quality, seed, ambient_c), aim)
+}
+
+/// The same on a bench that is set up already.
+pub fn run_on(mut bench: Bench, aim: Aim) -> Outcome {
+    let seed = bench.machine.spec().seed;
     let layout = bench.layout.clone();
     let mut tuner = Tuner::new(layout.clone(), aim, Caps::default(), Vec::new(), seed).unwrap();
     let mut trace = Vec::new();
@@ -593,7 +626,7 @@ pub fn run(name: &str, quality: Quality, seed: u64, ambient_c: f64, aim: Aim) ->
         })
         .sum::<f64>();
     let lost = lost / (tuned_at - 30.0);
-    let (sweep_ths, sweep_watts, sweep_s) = sweep(&bench, aim);
+    let (sweep_ths, sweep_watts, sweep_s, sweep_limits) = sweep(&bench, aim);
     let restart_s = restart(&bench, &tuner, aim, seed);
     Outcome {
         ths,
@@ -605,6 +638,12 @@ pub fn run(name: &str, quality: Quality, seed: u64, ambient_c: f64, aim: Aim) ->
         sweep_ths,
         sweep_watts,
         sweep_s,
+        sweep_limits,
+        hung: bench.violations.hung,
+        dead: (0..layout.boards())
+            .flat_map(|board| (0..layout.chips()).map(move |chip| (board, chip)))
+            .filter(|&(board, chip)| bench.machine.chip(board, chip).is_some_and(|c| c.dead))
+            .count() as u32,
         tuned_s: tuned_at,
         to_95_s: reached(0.95),
         to_99_s: reached(0.99),
@@ -620,7 +659,9 @@ pub fn run(name: &str, quality: Quality, seed: u64, ambient_c: f64, aim: Aim) ->
 
 /// The published sweep: from 1150 mV and 500 MHz on a Gamma, scaled to other boards: 25 MHz up while 94 % of the work comes, else
 /// 20 of 1150 parts of voltage up and 25 MHz down; 690 s a point; ends at limits. The best point for the aim.
-pub fn sweep(bench: &Bench, aim: Aim) -> (f64, f64, f64) {
+///
+/// The last number counts its points at which a limit was passed or a chip delivered less than a fifth and may hang.
+pub fn sweep(bench: &Bench, aim: Aim) -> (f64, f64, f64, u32) {
     let layout = &bench.layout;
     let mut mhz = layout.on_grid(layout.clock_mhz.1 * 500.0 / 525.0);
     if let Aim::Efficiency | Aim::Watts(_) = aim {
@@ -632,6 +673,7 @@ pub fn sweep(bench: &Bench, aim: Aim) -> (f64, f64, f64) {
     let mut time = 0.0;
     let mut dice = Dice::new(bench.machine.spec().seed ^ 77);
     let mut from_below = false;
+    let mut limits = 0;
     for _ in 0..60 {
         let setting = Setting::uniform(layout, mv, mhz);
         let mut machine = bench.machine.clone();
@@ -639,6 +681,7 @@ pub fn sweep(bench: &Bench, aim: Aim) -> (f64, f64, f64) {
         machine.settle();
         let (ths, watts) = read(&machine, &setting, layout.hashes_per_clock);
         time += 690.0;
+        limits += u32::from(bench.passes_limits(&machine));
         let full = setting.mean_mhz()
             * layout.hashes_per_clock
             * 1e-6
@@ -683,8 +726,8 @@ pub fn sweep(bench: &Bench, aim: Aim) -> (f64, f64, f64) {
             break;
         }
     }
-    best.map_or((f64::NAN, f64::NAN, time), |(_, ths, watts)| {
-        (ths, watts, time)
+    best.map_or((f64::NAN, f64::NAN, time, limits), |(_, ths, watts)| {
+        (ths, watts, time, limits)
     })
 }
 
@@ -697,6 +740,7 @@ pub fn restart(bench: &Bench, tuner: &Tuner, aim: Aim, seed: u64) -> f64 {
         spec.seed,
         bench.machine.ambient_c(),
     );
+    again.ruled_c = bench.ruled_c;
     let text = serde_json::to_string(&tuner.models()).unwrap();
     let saved = serde_json::from_str(&text).unwrap();
     let mut next = Tuner::new(again.layout.clone(), aim, Caps::default(), saved, seed + 1).unwrap();
