@@ -27,6 +27,9 @@ pub(crate) const REASONS: &[&str] = &[
     "stale-feed",
     "curtailment",
     "heat",
+    "no-clock",
+    "minimum-time",
+    "tuner-off",
 ];
 
 /// The word for an aim.

@@ -74,7 +74,7 @@ export const call = (method, params) => client.call(method, params);
 
 /** Asks what the miner has to think about, beside the line: nothing that a person does waits for it. */
 export async function ponder(method, params) {
-  const token = state.me.by === "token" ? kept.get(TOKEN) : null;
+  const token = state.me.by?.endsWith("token") ? kept.get(TOKEN) : null;
   const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
   const reply = await fetch("rpc", { method: "POST", headers, body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }) });
   const { result, error } = await reply.json();
