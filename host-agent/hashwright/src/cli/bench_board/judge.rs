@@ -11,8 +11,11 @@ use super::record::{ChipRecord, Recording, SensorRecord};
 use crate::format;
 
 /// Share of the promised work below which a weak chip, or a board, fails.
-const BAD_CHIP: f64 = 0.80;
+pub(super) const BAD_CHIP: f64 = 0.80;
 const BAD_BOARD: f64 = 0.90;
+
+/// A test that would miss chips above this share of their work says so.
+const LEAST_FOUND: f64 = 0.5;
 
 /// Share of wrong nonces that is too much, and that is not well: what benchmarks of miners reject, and what is healthy.
 const BAD_WRONG: f64 = 0.035;
@@ -44,7 +47,7 @@ const ODD_POWER: f64 = 0.15;
 const BAD_POWER: f64 = 0.35;
 
 /// How far the time of a state and that of its counts may lie apart, s: they are taken one after the other.
-const JITTER_S: f64 = 0.5;
+const JITTER_S: f64 = 0.25;
 
 /// Part of a test that may be without work, at most.
 const MOST_IDLE: f64 = 0.5;
@@ -429,6 +432,13 @@ fn chip_check(seen: &Recording, chips: &[ChipVerdict]) -> Check {
             finding,
             "Weak chips are normal in small numbers: the tuner slows them and raises strong ones. Without it, a little \
              more voltage brings them back.",
+        );
+    }
+    if found.is_some_and(|share| share < LEAST_FOUND) {
+        return draft.says(
+            Level::Warn,
+            format!("too short to find chips at half their work; {finding}"),
+            "Test for longer: without --minutes it takes as long as chips need.",
         );
     }
     draft.says(Level::Pass, finding, "")

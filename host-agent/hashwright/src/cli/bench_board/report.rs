@@ -1,7 +1,7 @@
 //! The report of an acceptance test: one HTML file that needs nothing else and runs no script, and a table
 //! for the terminal. Pure.
 
-use super::judge::{ChipVerdict, Grade, Judgement, Level};
+use super::judge::{BAD_CHIP, ChipVerdict, Grade, Judgement, Level};
 use super::record::{Recording, Slice};
 use crate::cli::sweep::picture::escaped;
 use crate::format::{self, Column, Table};
@@ -111,7 +111,7 @@ pub fn table(seen: &Recording, judged: &Judgement, width: Option<usize>) -> Stri
             table.push([
                 chip.index.to_string(),
                 chip.domain.to_string(),
-                grade(chip.grade).to_owned(),
+                grade(chip).to_owned(),
                 percent(chip.delivered, 1),
                 percent(chip.low, 1),
                 percent(chip.high, 1),
@@ -172,8 +172,10 @@ fn heading(level: Level) -> &'static str {
     }
 }
 
-fn grade(grade: Grade) -> &'static str {
-    match grade {
+/// The grade of a chip in a word; one that could as well be bad is not called full.
+fn grade(chip: &ChipVerdict) -> &'static str {
+    match chip.grade {
+        Grade::Full if chip.low < BAD_CHIP => "open",
         Grade::Full => "full",
         Grade::Weak => "weak",
         Grade::Bad => "bad",
@@ -238,7 +240,7 @@ fn chips(seen: &Recording, judged: &Judgement) -> String {
                 "<i class=\"chip {}{weak}\" title=\"chip {} (0x{address:02x}): {}, {} of its work, {} to {}\">{}</i>",
                 step(chip),
                 chip.index,
-                grade(chip.grade),
+                grade(chip),
                 percent(chip.delivered, 1),
                 percent(chip.low, 1),
                 percent(chip.high, 1),
@@ -289,10 +291,10 @@ fn chips(seen: &Recording, judged: &Judgement) -> String {
             "<tr><td class=\"number\">{}</td><td class=\"number\">{}</td><td>{}</td>{cells}</tr>\n",
             chip.index,
             chip.domain,
-            grade(chip.grade),
+            grade(chip),
         ));
     }
-    out.push_str("</table></div>\n<p class=\"pale\">The ten chips with the least work.</p>\n");
+    out.push_str("</table></div>\n<p class=\"pale\">The ten chips with the least work; open is what was proved neither way.</p>\n");
     out
 }
 
