@@ -107,20 +107,11 @@ fn told(watts: f64, changed: &Changed, before: Reckoned, after: Reckoned) -> Str
             100.0 * (said / watts - 1.0)
         ));
     }
-    for change in &changed.changes {
-        lines.push(format!(
-            "{}: {} → {}",
-            crate::format::plain(&change.path, 64),
-            render::value(&change.from),
-            render::value(&change.to)
-        ));
-    }
     let mut pair = |name: &str, from: Option<f64>, to: Option<f64>, text: fn(f64) -> String| {
         if let (Some(from), Some(to)) = (from, to) {
             lines.push(format!("{name:<22} {} → {}", text(from), text(to)));
         }
     };
-    pair("power said", before.said, after.said, words::watts);
     pair(
         "promised here",
         before.promised,
@@ -275,7 +266,10 @@ mod tests {
             reckoned(2437.0, 21.8),
         );
         assert!(text.contains("said 2350 W (-3.6 %)"), "{text}");
-        assert!(text.contains("2350 W → 2437 W"), "{text}");
+        assert!(
+            text.contains("promised here          2350 W → 2437 W"),
+            "{text}"
+        );
         assert!(text.contains("21.00 J/TH → 21.80 J/TH"), "{text}");
     }
 }

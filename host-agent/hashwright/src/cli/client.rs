@@ -36,8 +36,8 @@ const DEFAULT_PORT: u16 = 4029;
 /// How long connecting may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a reply may take.
-const REPLY_WITHIN: Duration = Duration::from_secs(5);
+/// How long a reply may take: a question to a tuner waits for its fit, which is long on small computers.
+const REPLY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Messages of a subscription that wait for a slow reader.
 const NEWS_WAITING: usize = 256;

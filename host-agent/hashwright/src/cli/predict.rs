@@ -7,14 +7,14 @@ use anyhow::{Context as _, bail};
 use autotune::{Aim, Layout, Prediction, Tuner};
 use board_profiles::Profile;
 use rpc::NoParams;
-use rpc::method::{StationList, TunerPredict};
-use rpc::tuner::{PredictAsk, StationPrediction};
+use rpc::method::{GetTunerStatus, TunerPredict, TunerProfiles};
+use rpc::tuner::{PredictAsk, ProfileInfo, StationPrediction, StationTuner};
 
 use super::reach::{ask, get, typed};
 use super::tune::portable;
 use super::tune::{AimArgs, CapArgs};
 use super::{ClientArgs, Look};
-use crate::format::{self, Column, Table, tuner};
+use crate::format::{self, Column, Table, tuner as words};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,12 +77,15 @@ pub async fn predict(args: &Args, look: Look) -> anyhow::Result<String> {
         return Ok(reply.to_string());
     }
     let predictions = typed::<TunerPredict>(&reply)?;
-    let stations = get::<StationList>(&client, &NoParams {}).await?;
-    let boards = |station: usize| {
-        let station = stations.iter().find(|status| status.index == station);
-        station.map_or(Vec::new(), |status| status.boards.clone())
-    };
-    Ok(all(&aim, &predictions, boards, look.width))
+    let now = get::<GetTunerStatus>(&client, &NoParams {}).await?;
+    let profiles = get::<TunerProfiles>(&client, &NoParams {}).await?;
+    Ok(all(
+        &aim,
+        &predictions,
+        &now.stations,
+        &profiles,
+        look.width,
+    ))
 }
 
 /// What boards would do by their exported models, one file each.
@@ -140,32 +143,40 @@ pub fn offline(files: &[PathBuf], aim: Aim, caps: autotune::Caps) -> anyhow::Res
 
 /// A prediction for one machine.
 fn one(aim: &Aim, title: &str, prediction: &Prediction) -> String {
-    let mut lines = vec![format!("For {}, {title}:", tuner::aim(aim))];
+    let mut lines = vec![format!("For {}, {title}:", words::aim(aim))];
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<8} {value}"));
-    line("power", tuner::interval(prediction.watts, "W"));
-    line("work", tuner::interval(prediction.ths, "TH/s"));
-    line("energy", tuner::interval(prediction.j_per_th, "J/TH"));
+    line("power", words::interval(prediction.watts, "W"));
+    line("work", words::interval(prediction.ths, "TH/s"));
+    line("energy", words::interval(prediction.j_per_th, "J/TH"));
     line(
         "setting",
         format!(
             "{}, {:.0} MHz on the average, hottest chip {:.0} °C",
-            tuner::volts(prediction.mv),
+            words::volts(prediction.mv),
             prediction.mhz,
             prediction.chip_c
         ),
     );
-    lines.extend(tuner::reach(prediction.reach).map(|reach| format!("! {reach}")));
+    lines.extend(words::reach(prediction.reach).map(|reach| format!("! {reach}")));
+    lines.extend(short(aim, prediction.watts[0], prediction.ths[0]));
     lines.push(INTERVALS.to_owned());
     lines.join("\n")
 }
 
-const INTERVALS: &str = "Intervals are of 95 %, by what was measured on these very chips.";
+const INTERVALS: &str = "Intervals are of 95 %, by what is known of these very chips.";
+
+/// Whether no more is known of a tuner's chips than their board profile tells.
+pub(super) fn is_blank(tuner: &StationTuner, profiles: &[ProfileInfo]) -> bool {
+    let known = |board: &usize| profiles.iter().any(|profile| profile.board == Some(*board));
+    tuner.rounds == 0 && !tuner.boards.iter().any(known)
+}
 
 /// Predictions of an agent's stations, and their total.
 fn all(
     aim: &Aim,
     predictions: &[StationPrediction],
-    boards: impl Fn(usize) -> Vec<usize>,
+    now: &[StationTuner],
+    profiles: &[ProfileInfo],
     width: Option<usize>,
 ) -> String {
     let known: Vec<_> = predictions
@@ -188,13 +199,13 @@ fn all(
     ]);
     let mut notes = Vec::new();
     for station in predictions {
-        let boards: Vec<_> = boards(station.station)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let name = match boards.is_empty() {
-            true => format!("station {}", station.station),
-            false => boards.join(", "),
+        let tuner = now.iter().find(|tuner| tuner.station == station.station);
+        let name = match tuner {
+            None => format!("station {}", station.station),
+            Some(tuner) => {
+                let boards: Vec<_> = tuner.boards.iter().map(ToString::to_string).collect();
+                boards.join(", ")
+            }
         };
         let Some(prediction) = &station.prediction else {
             notes.push(format!(
@@ -203,34 +214,57 @@ fn all(
             table.push([name, "–".to_owned(), "–".to_owned(), "–".to_owned()]);
             continue;
         };
-        if let Some(reach) = tuner::reach(prediction.reach) {
+        if let Some(reach) = words::reach(prediction.reach) {
             notes.push(format!("! {name}: {reach}"));
+        }
+        if tuner.is_some_and(|tuner| is_blank(tuner, profiles)) {
+            notes.push(format!(
+                "! {name}: nothing was measured on these chips yet; this is what their board profile and usual chips say"
+            ));
         }
         table.push([
             name,
-            tuner::interval(prediction.watts, "W"),
-            tuner::interval(prediction.ths, "TH/s"),
-            tuner::interval(prediction.j_per_th, "J/TH"),
-            tuner::volts(prediction.mv),
+            words::interval(prediction.watts, "W"),
+            words::interval(prediction.ths, "TH/s"),
+            words::interval(prediction.j_per_th, "J/TH"),
+            words::volts(prediction.mv),
             format!("{:.0} MHz", prediction.mhz),
             format!("{:.0} °C", prediction.chip_c),
         ]);
     }
+    let watts = total(known.iter().map(|one| one.watts));
+    let ths = total(known.iter().map(|one| one.ths));
     if known.len() > 1 {
-        let watts = total(known.iter().map(|one| one.watts));
-        let ths = total(known.iter().map(|one| one.ths));
         table.push([
             "all".to_owned(),
-            tuner::interval(watts, "W"),
-            tuner::interval(ths, "TH/s"),
-            tuner::interval(ratio(watts, ths), "J/TH"),
+            words::interval(watts, "W"),
+            words::interval(ths, "TH/s"),
+            words::interval(ratio(watts, ths), "J/TH"),
         ]);
     }
-    let mut lines = vec![format!("For {} of all boards together:", tuner::aim(aim))];
+    if known.len() == predictions.len() {
+        notes.extend(short(aim, watts[0], ths[0]));
+    }
+    let mut lines = vec![format!("For {} of all boards together:", words::aim(aim))];
     lines.extend(table.lines(width));
-    lines.extend(notes);
+    lines.extend(notes.iter().flat_map(|note| match width {
+        Some(width) => format::wrapped(note, width),
+        None => vec![note.clone()],
+    }));
     lines.push(INTERVALS.to_owned());
     lines.join("\n")
+}
+
+/// Says that an aim is not met, if it is not: bounds of heat, clock and voltage come first.
+fn short(aim: &Aim, watts: f64, ths: f64) -> Option<String> {
+    let (most, asked) = match *aim {
+        Aim::Watts(asked) if watts < 0.98 * asked => (words::watts(watts), words::watts(asked)),
+        Aim::Hashrate(asked) if ths < 0.98 * asked => (words::ths(ths), words::ths(asked)),
+        _ => return None,
+    };
+    Some(format!(
+        "! {most} of the {asked} asked for is all that the bounds of heat, clock and voltage allow here"
+    ))
 }
 
 /// The sum of what is estimated apart: deviations add by their squares.
@@ -271,12 +305,17 @@ mod tests {
     }
 
     fn told(predictions: &[StationPrediction]) -> String {
-        all(
-            &Aim::Watts(2000.0),
-            predictions,
-            |station| vec![station],
-            Some(100),
-        )
+        let tuner = |station| StationTuner {
+            station,
+            boards: vec![station],
+            ..StationTuner::default()
+        };
+        let known = ProfileInfo {
+            board: Some(1),
+            ..ProfileInfo::default()
+        };
+        let now = [tuner(0), tuner(1)];
+        all(&Aim::Watts(2000.0), predictions, &now, &[known], Some(100))
     }
 
     #[test]
@@ -293,7 +332,20 @@ mod tests {
         // 30 W each: 42 together.
         assert!(text.contains("2000 ± 42 W"), "{text}");
         assert!(text.contains("120 ± 3 TH/s"), "{text}");
+        assert!(!text.contains("asked for"), "{text}");
         assert!(text.contains("! 1: the boards cannot use"), "{text}");
+        assert!(text.contains("! 0: nothing was measured"), "{text}");
+        assert!(!text.contains("! 1: nothing was measured"), "{text}");
+    }
+
+    #[test]
+    fn an_aim_that_is_not_met_is_said() {
+        assert_eq!(short(&Aim::Watts(2000.0), 1990.0, 100.0), None);
+        let short = short(&Aim::Watts(2000.0), 1800.0, 100.0).unwrap();
+        assert!(
+            short.starts_with("! 1800 W of the 2000 W asked for"),
+            "{short}"
+        );
     }
 
     #[test]

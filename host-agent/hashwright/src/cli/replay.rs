@@ -141,7 +141,8 @@ fn text(summary: &ReplaySummary) -> String {
         format::duration(summary.length_s)
     )];
     if summary.gaps > 0 {
-        lines.push(format!("! {} gaps of more than a minute", summary.gaps));
+        let word = if summary.gaps == 1 { "gap" } else { "gaps" };
+        lines.push(format!("! {} {word} of more than a minute", summary.gaps));
     }
     lines.extend(broken(summary));
     for station in &summary.stations {
@@ -155,7 +156,12 @@ fn broken(summary: &ReplaySummary) -> Vec<String> {
     if summary.bad_lines == 0 {
         return Vec::new();
     }
-    let mut lines = vec![format!("! {} lines could not be used:", summary.bad_lines)];
+    let word = if summary.bad_lines == 1 {
+        "line"
+    } else {
+        "lines"
+    };
+    let mut lines = vec![format!("! {} {word} could not be used:", summary.bad_lines)];
     let reasons = summary.bad_reasons.iter();
     lines.extend(reasons.map(|why| format!("  {}", format::plain(why, 200))));
     if summary.bad_lines > summary.bad_reasons.len() as u64 {
@@ -321,6 +327,6 @@ mod tests {
             text.contains("! 7 lines could not be used:\n  line 3: EOF·\n  ..."),
             "{text}"
         );
-        assert!(text.contains("1 gaps"), "{text}");
+        assert!(text.contains("1 gap of"), "{text}");
     }
 }

@@ -277,19 +277,19 @@ pub struct ForgetArgs {
 
 /// What `tune feed` takes.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(group = clap::ArgGroup::new("told").required(true).multiple(true))]
+#[command(group = clap::ArgGroup::new("told").required(true).multiple(true).args(["price", "revenue", "surplus"]))]
 pub struct FeedArgs {
     /// Which agent, and how the reply is printed.
     #[command(flatten)]
     pub ask: AskArgs,
     /// Price of power, money per kWh; may be negative
-    #[arg(long, value_name = "MONEY", group = "told", allow_negative_numbers = true, value_parser = finite)]
+    #[arg(long, value_name = "MONEY", allow_negative_numbers = true, value_parser = finite)]
     pub price: Option<f64>,
     /// Revenue, money per TH/s and day
-    #[arg(long, value_name = "MONEY", group = "told", value_parser = money)]
+    #[arg(long, value_name = "MONEY", value_parser = money)]
     pub revenue: Option<f64>,
     /// Power that would be given away otherwise, W
-    #[arg(long, value_name = "W", group = "told", allow_negative_numbers = true, value_parser = finite)]
+    #[arg(long, value_name = "W", allow_negative_numbers = true, value_parser = finite)]
     pub surplus: Option<f64>,
     /// How long that holds: seconds, or a number with m, h or d; as configured if left out
     #[arg(long, value_name = "TIME", value_parser = span)]
@@ -472,7 +472,8 @@ pub async fn curve(args: &CurveArgs, look: Look) -> anyhow::Result<String> {
     if args.client.json {
         return Ok(reply.to_string());
     }
-    let mut text = curve::text(&curves, &now.stations, look.width);
+    let profiles = get::<TunerProfiles>(&client, &NoParams {}).await?;
+    let mut text = curve::text(&curves, &now.stations, &profiles, look.width);
     if let Some(path) = &args.svg {
         text.push_str(&format!("\n\nDrawn into {}.", path.display()));
     }

@@ -115,7 +115,13 @@ pub fn line(status: &TunerStatus) -> Option<String> {
             parts.push(format!("now {now}"));
         }
     }
-    let mut activities: Vec<_> = status.stations.iter().map(activity).collect();
+    let at_work = |station: &&StationTuner| status.aim != Aim::Off || station.activity != "off";
+    let mut activities: Vec<_> = status
+        .stations
+        .iter()
+        .filter(at_work)
+        .map(activity)
+        .collect();
     activities.dedup();
     match &activities[..] {
         [] => {}
@@ -146,8 +152,12 @@ pub fn reasons(demand: &DemandStatus) -> Vec<String> {
     let reasons = demand.reasons.iter();
     reasons
         .map(|reason| {
-            let code = plain(&reason.code, 24);
-            format!("{code}: {}", plain(&reason.text, REASON))
+            let (code, text) = (plain(&reason.code, 24), plain(&reason.text, REASON));
+            // Some say by themselves what rules.
+            match text.starts_with(&code) {
+                true => text,
+                false => format!("{code}: {text}"),
+            }
         })
         .collect()
 }
@@ -219,11 +229,12 @@ pub fn volts(mv: f64) -> String {
     }
 }
 
-/// What boards do at present: power of their station and the sum of their rates over ten minutes.
+/// What boards do at present: power of their station and the sum of their rates over a minute. A longer one would mix
+/// the power of now with the work of the setting before.
 #[must_use]
 pub fn present(boards: &[&BoardStatus]) -> String {
-    let hps: f64 = boards.iter().map(|board| board.hashrate.m10.hps).sum();
-    let square = |board: &&BoardStatus| board.hashrate.m10.sigma_hps.powi(2);
+    let hps: f64 = boards.iter().map(|board| board.hashrate.m1.hps).sum();
+    let square = |board: &&BoardStatus| board.hashrate.m1.sigma_hps.powi(2);
     let sigma_hps = boards.iter().map(square).sum::<f64>().sqrt();
     let mut parts = Vec::new();
     let power = boards.first().and_then(|board| board.power_w);
@@ -295,6 +306,14 @@ mod tests {
             ..DemandStatus::default()
         };
         assert_eq!(reasons(&demand), ["price·: 0.41·per kWh"]);
+        let said = DemandStatus {
+            reasons: vec![Reason {
+                code: "curtailment".into(),
+                text: "curtailment to 12 W".into(),
+            }],
+            ..DemandStatus::default()
+        };
+        assert_eq!(reasons(&said), ["curtailment to 12 W"]);
         let tuner = StationTuner {
             because: Some("\u{1b}[2Jgone".into()),
             ..tuner()

@@ -89,7 +89,8 @@ impl Replay {
     /// Takes a line; what the tuners would have done by it. A line that is broken is counted and left out; empty ones are
     /// nothing.
     pub fn take(&mut self, line: &str) -> Vec<Told> {
-        if line.trim().is_empty() {
+        let line = line.trim();
+        if line.is_empty() {
             return Vec::new();
         }
         self.lines += 1;
@@ -106,6 +107,8 @@ impl Replay {
     pub fn broken(&mut self, why: &str) {
         self.bad += 1;
         if self.reasons.len() < BAD_KEPT {
+            // Every line is a text of one line to whoever reads it.
+            let why = why.replace(" at line 1 column", " at column");
             self.reasons.push(format!("line {}: {why}", self.lines));
         }
     }

@@ -1,5 +1,6 @@
 //! A tuner that looks on: it sees what was recorded of one station and says what it would do, but nobody does it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use autotune::{Aim, Caps, Layout, Observation, Prediction, Setting, Step, Tuner};
@@ -12,8 +13,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Differences of clock and voltage that are none.
 const NEAR_MHZ: f64 = 1.6;
 const NEAR_MV: f64 = 0.012;
-/// Steps further apart from the work of the log than this are told again.
-const NEWS: f64 = 0.005;
+/// Change of the promised work that makes the same step news, share.
+const NEWS: f64 = 0.02;
+/// What a tuner supposes that begins with a model: here it is the recording that it was taken to.
+const BEGINS: &str = "the stored model still holds";
 
 /// Something that the tuner would have done.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,7 +78,10 @@ pub struct Shadow {
     /// Since when what is recorded differs from what was ordered.
     differs: Option<Duration>,
     steps: u64,
-    said: Option<(String, String, f64)>,
+    /// Settings that the tuners before this one learned from.
+    rounds: u32,
+    /// What was supposed and decided so far, with the work that was promised then.
+    said: BTreeMap<(String, String), f64>,
     mined_s: f64,
     hashes: f64,
     joules: f64,
@@ -101,7 +107,8 @@ impl Shadow {
             last: None,
             differs: None,
             steps: 0,
-            said: None,
+            rounds: 0,
+            said: BTreeMap::new(),
             mined_s: 0.0,
             hashes: 0.0,
             joules: 0.0,
@@ -135,15 +142,15 @@ impl Shadow {
         let was_mv = seen.boards.first().and_then(|board| board.mv);
         let mut told = Vec::new();
         while let Some(step) = self.tuner.poll_step() {
+            if self.rounds > 0 && step.hypothesis == BEGINS {
+                continue;
+            }
             self.steps += 1;
             let setting = self.tuner.setting();
-            let status = self.tuner.status();
-            let news = (step.hypothesis.clone(), step.decision.clone(), status.ths);
-            let again = self.said.as_ref().is_some_and(|said| {
-                let near = (said.2 - news.2).abs() <= NEWS * news.2.abs();
-                said.0 == news.0 && said.1 == news.1 && near
-            });
-            self.said = Some(news);
+            let ths = self.tuner.status().ths;
+            let words = (step.hypothesis.clone(), step.decision.clone());
+            let before = self.said.insert(words, ths);
+            let again = before.is_some_and(|before| (before - ths).abs() <= NEWS * ths.abs());
             told.push(Told {
                 station: self.station,
                 unix_s,
@@ -176,6 +183,7 @@ impl Shadow {
 
     /// Begins anew where the recording is, with all that was learned.
     fn adopt(&mut self, seen: &Observation) {
+        self.rounds += self.tuner.status().rounds;
         let mut models = self.tuner.models();
         for (model, board) in models.iter_mut().zip(&seen.boards) {
             model.complete = false;
@@ -224,17 +232,19 @@ impl Shadow {
     #[must_use]
     pub fn summary(&self) -> Summary {
         let status = self.tuner.status();
-        let known = status.rounds > 0;
+        let rounds = self.rounds + status.rounds;
         Summary {
             station: self.station,
             profile: self.profile.clone(),
             aim: self.wish.0,
-            rounds: status.rounds,
+            rounds,
             steps: self.steps,
             mined_s: self.mined_s,
             was_ths: (self.mined_s > 0.0).then(|| self.hashes / self.mined_s / 1e12),
             was_watts: (self.metered_s > 0.0).then(|| self.joules / self.metered_s),
-            best: known.then(|| self.tuner.predict(self.wish.0)).flatten(),
+            best: (rounds > 0)
+                .then(|| self.tuner.predict(self.wish.0))
+                .flatten(),
             regret: status.regret,
             silent: status.silent,
         }

@@ -204,7 +204,7 @@ pub fn qualities(chips: &[ChipStatus]) -> Option<String> {
         .iter()
         .filter_map(|chip| Some((chip, chip.quality.as_ref()?)))
         .collect();
-    let (first, _) = known.first()?;
+    known.first()?;
     let of = |grade: &str| {
         known
             .iter()
@@ -230,8 +230,6 @@ pub fn qualities(chips: &[ChipStatus]) -> Option<String> {
             "best chip {} ({:+.1} mV), worst chip {} ({:+.1} mV)",
             best.index, least.offset_mv, worst.index, most.offset_mv
         ));
-    } else if known.len() == 1 {
-        parts.push(format!("chip {}", first.index));
     }
     Some(parts.join(", "))
 }

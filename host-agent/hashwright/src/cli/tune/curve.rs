@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 
 use autotune::Prediction;
-use rpc::tuner::{Curve, StationTuner};
+use rpc::tuner::{Curve, ProfileInfo, StationTuner};
 
+use crate::cli::predict::is_blank;
 use crate::format::{self, Column, Table, tuner};
 
 /// Lines of the plot.
@@ -16,7 +17,12 @@ const WIDEST: usize = 72;
 const BESIDE: usize = 9;
 
 /// A table and a plot for each station.
-pub(super) fn text(curves: &[Curve], now: &[StationTuner], width: Option<usize>) -> String {
+pub(super) fn text(
+    curves: &[Curve],
+    now: &[StationTuner],
+    profiles: &[ProfileInfo],
+    width: Option<usize>,
+) -> String {
     let mut parts = Vec::new();
     for curve in curves {
         let here = now.iter().find(|tuner| tuner.station == curve.station);
@@ -29,6 +35,12 @@ pub(super) fn text(curves: &[Curve], now: &[StationTuner], width: Option<usize>)
         }
         parts.push(table(&curve.points, width).join("\n"));
         parts.push(plot(&curve.points, here, width).join("\n"));
+        if here.is_some_and(|tuner| is_blank(tuner, profiles)) {
+            parts.push(match width {
+                Some(width) => format::wrapped(BLANK, width).join("\n"),
+                None => BLANK.to_owned(),
+            });
+        }
     }
     if curves.is_empty() {
         return UNKNOWN.to_owned();
@@ -38,6 +50,8 @@ pub(super) fn text(curves: &[Curve], now: &[StationTuner], width: Option<usize>)
 
 const UNKNOWN: &str = "The tuner does not know these boards yet. `hashwright tune start` lets it learn; \
                        `hashwright tune status` shows how far it is.";
+
+const BLANK: &str = "! Nothing was measured on these chips yet: this is what their board profile and usual chips say.";
 
 fn table(points: &[Prediction], width: Option<usize>) -> Vec<String> {
     let mut table = Table::new([
@@ -65,7 +79,7 @@ fn table(points: &[Prediction], width: Option<usize>) -> Vec<String> {
 fn plot(points: &[Prediction], now: Option<&StationTuner>, width: Option<usize>) -> Vec<String> {
     let columns = width
         .unwrap_or(80)
-        .saturating_sub(BESIDE + 1)
+        .saturating_sub(BESIDE + 2)
         .clamp(20, WIDEST);
     let known: Vec<(f64, f64)> = points
         .iter()
@@ -254,10 +268,11 @@ fn panel(
         );
         let _ = writeln!(
             out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{watts:.0}</text>\
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
              <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             across(watts),
             floor + 18.0,
+            format::difficulty(watts),
             LEFT - 8.0,
             up(high) + 4.0,
             format::difficulty(high),
@@ -340,7 +355,7 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_for_each_point_and_the_plot_its_ends() {
-        let text = text(&curves(), &now(), Some(80));
+        let text = text(&curves(), &now(), &[], Some(80));
         assert!(text.contains("2000 ± 20 W"), "{text}");
         assert!(text.contains("112 ± 1 TH/s"), "{text}");
         assert_eq!(text.matches('●').count(), 3, "{text}");
@@ -362,7 +377,7 @@ mod tests {
                 points: Vec::new(),
             }],
         ] {
-            assert!(text(&curves, &[], None).contains("tune start"));
+            assert!(text(&curves, &[], &[], None).contains("tune start"));
         }
         assert!(
             svg(
@@ -382,7 +397,7 @@ mod tests {
             station: 0,
             points: vec![point(1500.0, 90.0), point(f64::NAN, f64::NAN)],
         }];
-        assert!(text(&one, &[], Some(20)).contains('●'));
+        assert!(text(&one, &[], &[], Some(20)).contains('●'));
         let drawing = svg(&one, &[]);
         assert!(
             !drawing.contains("NaN") && drawing.contains("<circle"),

@@ -62,7 +62,8 @@ pub async fn follow(args: &ClientArgs, look: Look) -> anyhow::Result<()> {
 struct Shown {
     /// Lines on the terminal that the next picture takes the place of.
     lines: usize,
-    head: String,
+    /// The aim, whether it is asleep, and the codes of what rules.
+    head: Option<(String, bool, String)>,
     activities: BTreeMap<usize, String>,
     steps: BTreeMap<usize, TunerStep>,
 }
@@ -89,14 +90,20 @@ impl Shown {
     /// What is new in a status, a line each; nothing if it is as before.
     fn news(&mut self, status: &TunerStatus) -> Vec<String> {
         let mut lines = Vec::new();
-        // Ages of feeds change all the time and are no news.
-        let mut head = vec![tuner::aim(&status.aim)];
-        head.extend(status.demand.asleep.then(|| "asleep".to_owned()));
-        head.extend(tuner::reasons(&status.demand));
-        let head = head.join("; ");
-        if head != self.head {
-            lines.push(head.clone());
-            self.head = head;
+        // Numbers in reasons and ages of feeds change all the time and are no news.
+        let demand = &status.demand;
+        let codes = demand.reasons.iter().map(|reason| reason.code.as_str());
+        let head = (
+            tuner::aim(&status.aim),
+            demand.asleep,
+            codes.collect::<Vec<_>>().join(" "),
+        );
+        if self.head.as_ref() != Some(&head) {
+            let mut parts = vec![head.0.clone()];
+            parts.extend(demand.asleep.then(|| "asleep".to_owned()));
+            parts.extend(tuner::reasons(demand));
+            lines.push(parts.join("; "));
+            self.head = Some(head);
         }
         for station in &status.stations {
             let mut text = format!("station {}: {}", station.station, station.activity);

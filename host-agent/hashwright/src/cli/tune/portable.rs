@@ -2,10 +2,12 @@
 //! numbers exactly. Files come from elsewhere, so everything in them is checked before it is used; the agent checks
 //! again what it is sent.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use autotune::BoardModel;
+use serde_json::value::RawValue;
 
 /// The version of the format that is read and written.
 pub const VERSION: u32 = 1;
@@ -159,9 +161,18 @@ pub fn read(path: &Path) -> Result<BoardModel, PortableError> {
 /// Where the text does not fit, in one line.
 pub fn parse(text: &str) -> Result<BoardModel, String> {
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| error.to_string());
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let all = exact(raw, DEEPEST)?.ok_or("it is null")?;
+        return all.try_into().map_err(|error: toml::de::Error| {
+            error
+                .message()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        });
     }
-    toml::from_str(text).map_err(|error: toml::de::Error| {
+    let told = |error: toml::de::Error| {
         let line = error
             .span()
             .map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
@@ -170,7 +181,70 @@ pub fn parse(text: &str) -> Result<BoardModel, String> {
             Some(line) => format!("line {line}: {message}"),
             None => message.to_owned(),
         }
-    })
+    };
+    // TOML, unlike JSON, has words for what is no number.
+    let all: toml::Table = toml::from_str(text).map_err(told)?;
+    if let Some(place) = all.iter().find_map(|(name, value)| no_number(name, value)) {
+        return Err(format!("{place} is no number"));
+    }
+    toml::from_str(text).map_err(told)
+}
+
+/// JSON with every number as it is written: the usual way to read it may miss the last bit. Nulls are left out.
+fn exact(raw: &RawValue, depth: u8) -> Result<Option<toml::Value>, String> {
+    let text = raw.get().trim();
+    let told = |error: serde_json::Error| error.to_string();
+    let deeper = || depth.checked_sub(1).ok_or("it is nested too deeply");
+    Ok(Some(match text.as_bytes().first() {
+        Some(b'{') => {
+            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(told)?;
+            let mut table = toml::Table::new();
+            for (name, value) in fields {
+                if let Some(value) = exact(value, deeper()?)? {
+                    table.insert(name, value);
+                }
+            }
+            table.into()
+        }
+        Some(b'[') => {
+            let values: Vec<&RawValue> = serde_json::from_str(text).map_err(told)?;
+            let mut array = Vec::with_capacity(values.len());
+            for value in values {
+                array.push(exact(value, deeper()?)?.ok_or("a list holds null")?);
+            }
+            array.into()
+        }
+        Some(b'"') => serde_json::from_str::<String>(text).map_err(told)?.into(),
+        Some(b't' | b'f') => serde_json::from_str::<bool>(text).map_err(told)?.into(),
+        Some(b'n') | None => return Ok(None),
+        Some(_) => match text.parse::<i64>() {
+            Ok(whole) => whole.into(),
+            Err(_) => text
+                .parse::<f64>()
+                .ok()
+                .filter(|number| number.is_finite())
+                .ok_or_else(|| format!("{text} is no number"))?
+                .into(),
+        },
+    }))
+}
+
+/// Tables and lists in each other: a profile has four.
+const DEEPEST: u8 = 8;
+
+/// The first place at which a value is not finite.
+fn no_number(place: &str, value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::Float(number) if !number.is_finite() => Some(place.to_owned()),
+        toml::Value::Array(values) => values
+            .iter()
+            .enumerate()
+            .find_map(|(index, value)| no_number(&format!("{place}[{index}]"), value)),
+        toml::Value::Table(table) => table
+            .iter()
+            .find_map(|(name, value)| no_number(&format!("{place}.{name}"), value)),
+        _ => None,
+    }
 }
 
 /// A tuned profile as text, with a line break at the end.
@@ -265,6 +339,16 @@ pub fn check(model: &BoardModel) -> Result<(), Problem> {
         number(&of("sd_mv"), chip.sd_mv, 0.0, 1_000.0)?;
         number(&of("mhz"), chip.mhz, 1.0, 10_000.0)?;
     }
+    for (index, domain) in model.domains.iter().enumerate() {
+        let of = |field: &str| format!("domains[{index}].{field}");
+        number(&of("leak"), domain.leak, -1e3, 1e3)?;
+        number(&of("sd"), domain.sd, 0.0, 1e3)?;
+    }
+    if let Some(calibration) = &model.calibration {
+        number(&"calibration.factor", calibration.factor, 0.1, 10.0)?;
+        number(&"calibration.sd", calibration.sd, 0.0, 10.0)?;
+        number(&"calibration.watts", calibration.watts, 0.0, 1e6)?;
+    }
     for (index, fitted) in model.fitted.iter().enumerate() {
         number(
             &format_args!("fitted[{index}].value"),
@@ -356,6 +440,10 @@ mod tests {
         assert!(refused("version = 1\nserial = 7\n").contains("line 2"));
         assert!(refused("{\"version\": 1}").contains("missing field"));
         assert!(refused("").contains("missing field"));
+        assert!(refused("{\"version\": 1,").contains("EOF"));
+        assert!(refused("{\"mv\": 1e999}").contains("1e999 is no number"));
+        let deep = format!("{{\"a\": {}{}}}", "[".repeat(9000), "]".repeat(9000));
+        assert!(refused(&deep).contains("nested"), "deep");
         assert!(refused("\u{7f}ELF").contains("no tuned profile"));
         let (_folder, path) = written("long", &"#".repeat(MAX_FILE as usize + 1));
         assert!(read(&path).unwrap_err().to_string().contains("1024 KiB"));
@@ -393,7 +481,7 @@ mod tests {
         let text = write(&good, Format::Toml).unwrap();
         let hostile = text.replacen("power_factor = 1.0", "power_factor = nan", 1);
         assert_ne!(text, hostile);
-        assert!(refused(&hostile).contains("power_factor is NaN"));
+        assert!(refused(&hostile).contains("power_factor is no number"));
     }
 
     #[test]

@@ -58,10 +58,9 @@ pub fn demand(demand: &DemandStatus) -> Vec<String> {
         lines.push("Asleep now: the boards have no power.".to_owned());
     } else if !demand.reasons.is_empty() {
         let now = tuner::wanted(demand);
-        lines.push(match now.is_empty() {
-            true => "Now off.".to_owned(),
-            false => format!("Now {now}."),
-        });
+        if !now.is_empty() {
+            lines.push(format!("Now {now}."));
+        }
     }
     let reasons = tuner::reasons(demand);
     lines.extend(reasons.into_iter().map(|reason| format!("- {reason}")));
@@ -132,8 +131,11 @@ fn one(station: &StationTuner, boards: &[BoardStatus], look: Look) -> Vec<String
     }
     if let Some(promise) = tuner::promise(station.watts, station.ths) {
         line("promised", promise);
-        let now: Vec<&BoardStatus> = own.clone();
-        line("now", format!("{} over 10 min", tuner::present(&now)));
+    }
+    if !own.is_empty() {
+        line("now", format!("{} over 1 min", tuner::present(&own)));
+    }
+    if station.rounds > 0 {
         line(
             "doubt",
             format!(

@@ -182,7 +182,7 @@ fn boards() -> Vec<BoardStatus> {
         model: "Antminer S21".into(),
         power_w: Some(851.0),
         hashrate: Rates {
-            m10: Rate {
+            m1: Rate {
                 hps: 97.9e12,
                 sigma_hps: 0.5e12,
             },
@@ -208,7 +208,7 @@ fn a_status_tells_aim_progress_promise_present_and_the_last_step() {
         "  ████████████░░░░░░░░░░░░ 50 %, about 3 min 10 s left",
         "  ordered   13.20 V, 480 MHz on the average",
         "  promised  848 W, 98.1 TH/s, 8.64 J/TH",
-        "  now       851 W, 97.9 ± 0.5 TH/s, 8.69 J/TH over 10 min",
+        "  now       851 W, 97.9 ± 0.5 TH/s, 8.69 J/TH over 1 min",
         "  doubt     0.31 % of the work may be lost for want of knowledge, after 4 settings",
         "  ! chips that do not answer: 1.7",
         "  last step",

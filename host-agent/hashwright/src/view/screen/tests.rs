@@ -135,6 +135,25 @@ fn everything_fits_a_classic_terminal() {
 }
 
 #[test]
+fn a_tuner_at_work_has_a_line_with_the_reason_of_what_holds() {
+    use rpc::tuner::{Reason, StationTuner};
+    let mut tuned = snapshot();
+    tuned.tuner.aim = autotune::Aim::Watts(18.0);
+    tuned.tuner.demand.aim = tuned.tuner.aim;
+    tuned.tuner.stations = vec![StationTuner {
+        activity: "keeping".into(),
+        ..StationTuner::default()
+    }];
+    tuned.tuner.demand.reasons = vec![Reason {
+        code: "price".into(),
+        text: "0.41 per kWh".into(),
+    }];
+    let shown = rows(&drawn(tuned, true, 80, 24));
+    assert_eq!(shown[4], "tuner 18.0 W; keeping (price: 0.41 per kWh)");
+    assert!(shown.iter().all(|row| row.chars().count() <= 80));
+}
+
+#[test]
 fn numbers_keep_their_places_while_they_change() {
     let mut later = snapshot();
     later.miner.hashrate.s5 = rate(999e9, 1e9);
