@@ -598,13 +598,19 @@ async fn an_antminer_board_is_tuned_through_its_supply() {
     config.tuner.aim = Aim::Efficiency;
     let lab = Lab::start_with(&config, calm_pool());
     lab.run_until(5 * MINUTE, mining).await;
+    let factory = simulated(&lab).truth();
     lab.run_until(5 * MINUTE, |state| told(state).rounds >= 1)
         .await;
-    lab.run_for(4 * MINUTE).await;
+    lab.run_for(8 * MINUTE).await;
     tell(&lab);
     let state = lab.state();
     let (board, truth) = (&state.boards[0], simulated(&lab).truth());
-    eprintln!("{board:?} {:?} {} W", told(&state), truth.input_w);
+    eprintln!(
+        "{board:?} {:?} {} W after {} W",
+        told(&state),
+        truth.input_w,
+        factory.input_w
+    );
     assert_eq!((board.restarts, board.guard.as_str()), (0, "agent"));
     assert_eq!(truth.die_limit_passed, None);
     // Orders arrive: voltage of the supply, and clocks of the chips.
