@@ -2,6 +2,7 @@
 //! concerns. One that refuses undoes what others have taken already.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use autotune::BoardModel;
@@ -201,11 +202,23 @@ impl Reach {
         }
     }
 
-    /// Boards are learned anew from what is kept of them.
-    pub(crate) async fn begin_anew(&self, tuner: Option<usize>) {
+    /// What is kept of a board becomes this model, or nothing; the tuner that it is under begins anew with that.
+    pub(crate) async fn keep(
+        &self,
+        tuner: Option<usize>,
+        serial: &str,
+        model: Option<&BoardModel>,
+    ) -> io::Result<()> {
         if let Some(tuner) = tuner.and_then(|tuner| self.tuners.get(tuner)) {
-            tuner.restart().await;
+            return tuner.replace(serial, model).await;
         }
+        let (models, serial, model) = (self.models.clone(), serial.to_owned(), model.cloned());
+        let keep = move || match model {
+            Some(model) => models.save(&model),
+            None => models.forget(&serial).map(drop),
+        };
+        let kept = tokio::task::spawn_blocking(keep).await;
+        kept.map_err(io::Error::other)?
     }
 
     /// The boards of the station with this one.

@@ -41,8 +41,9 @@ impl Plan {
     pub(crate) fn between(ground: &Ground<'_>, before: &Tree, after: Tree) -> Result<Self, Error> {
         let mut after = after.checked(ground)?;
         if after.config.tuner.aim != Aim::Off {
-            // The tuner gives each chip its clock.
-            after.chips.clear();
+            // The tuner gives each chip of its stations its clock.
+            let tuned = |board: &usize| ground.stations.iter().any(|s| s.boards.contains(board));
+            after.chips.retain(|board, _| !tuned(board));
         }
         for (index, pool) in after.config.pools.iter().enumerate() {
             if !before.config.pools.contains(pool) {

@@ -491,14 +491,11 @@ impl Task {
         if how.dry_run {
             return Ok(changed);
         }
-        let (kept, copy) = (models.clone(), model.clone());
-        let saved = tokio::task::spawn_blocking(move || kept.save(&copy)).await;
-        match saved {
-            Ok(Ok(())) => changed.saved = models.last(),
-            Ok(Err(error)) => changed.notes.push(format!("not saved: {error}")),
+        let reach = &self.parts.reach;
+        match reach.keep(tuner, &model.serial, Some(model)).await {
+            Ok(()) => changed.saved = models.last(),
             Err(error) => changed.notes.push(format!("not saved: {error}")),
         }
-        self.parts.reach.begin_anew(tuner).await;
         self.note_changes(&changed.changes, actor);
         Ok(changed)
     }
@@ -531,14 +528,11 @@ impl Task {
         if how.dry_run {
             return Ok(changed);
         }
-        let (models, name) = (self.parts.reach.models.clone(), serial.to_owned());
-        let gone = tokio::task::spawn_blocking(move || models.forget(&name)).await;
-        if let Ok(Err(error)) = gone {
+        if let Err(error) = self.parts.reach.keep(tuner, serial, None).await {
             return Err(Error::denied(format!(
                 "the model cannot be removed from the state directory: {error}"
             )));
         }
-        self.parts.reach.begin_anew(tuner).await;
         self.note_changes(&changed.changes, actor);
         Ok(changed)
     }

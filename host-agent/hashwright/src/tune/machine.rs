@@ -45,7 +45,7 @@ const REAL_BITS: u8 = 6;
 pub(crate) fn layout(profile: &Profile, serials: Vec<Option<String>>, scale_bits: u8) -> Layout {
     let many = serials.len() > 1;
     let mut layout = Layout::from_profile(profile, serials);
-    layout.least_ticket_bits = (scale_bits + REAL_BITS).saturating_sub(32);
+    layout.least_ticket_bits = scale_bits.saturating_add(REAL_BITS).saturating_sub(32);
     if many {
         layout.scope = Scope::Machine;
     }

@@ -8,6 +8,7 @@ mod task;
 mod told;
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,8 +147,12 @@ enum Ask {
     Curve(usize, oneshot::Sender<Vec<Prediction>>),
     Models(oneshot::Sender<Vec<BoardModel>>),
     Calibrate(f64, oneshot::Sender<Result<Calibration, String>>),
-    /// From the beginning, with the models that are kept by now.
-    Restart(oneshot::Sender<()>),
+    /// What is kept of the board with this serial number becomes this, or nothing; from the beginning with that.
+    Replace(
+        String,
+        Option<Box<BoardModel>>,
+        oneshot::Sender<io::Result<()>>,
+    ),
 }
 
 /// A way to a tuner. Clones reach the same.
@@ -209,9 +214,16 @@ impl Handle {
         told.unwrap_or_else(|| Err("the tuner does not answer".to_owned()))
     }
 
-    /// Begins anew, with the models that are kept. False if the agent is stopping.
-    pub async fn restart(&self) -> bool {
-        self.ask(Ask::Restart).await.is_some()
+    /// What is kept of the board with this serial number becomes this model, or nothing, and the tuner begins anew
+    /// with what is kept.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system says, or that the agent is stopping.
+    pub async fn replace(&self, serial: &str, model: Option<&BoardModel>) -> io::Result<()> {
+        let (serial, model) = (serial.to_owned(), model.cloned().map(Box::new));
+        let answer = self.ask(|reply| Ask::Replace(serial, model, reply)).await;
+        answer.unwrap_or_else(|| Err(io::Error::other("the tuner does not answer")))
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {

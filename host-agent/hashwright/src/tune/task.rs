@@ -1,5 +1,6 @@
 //! The task of a tuner: its time, its questions, and what it keeps.
 
+use std::io;
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,11 @@ const KEEP_LEARNING: Duration = Duration::from_secs(60);
 const STEPS: usize = 200;
 /// How long chips have to be missing, or back, to be believed.
 const MISSING: Duration = Duration::from_secs(10);
+/// A voltage from this share of the wanted one on is there: regulators read back a little less under load.
+const THERE: f64 = 0.98;
+/// Where nothing reads the voltage back it is there after this, and whatever is read after that.
+const SURELY: Duration = Duration::from_secs(10);
+const AT_LAST: Duration = Duration::from_secs(30);
 /// How often chips are judged anew while nothing is learned.
 const JUDGE: Duration = Duration::from_secs(60);
 /// An aim that moves all the time is told as reached at most so often.
@@ -44,6 +50,11 @@ pub struct Task {
     base: Base,
     /// The station has still to be asked for the base.
     owed: bool,
+    /// Since when boards are on their way from a tuner's setting to the base. Chips that were slowed for a low voltage
+    /// stay so until there is more.
+    leaving: Option<Duration>,
+    /// What was ordered before it began anew, which is still in force.
+    before: Option<Orders>,
     models: Models,
     seed: u64,
     clock: Clock,
@@ -128,6 +139,8 @@ impl Task {
             wish: start.wish,
             base: start.base,
             owed: false,
+            leaving: None,
+            before: None,
             models: start.models,
             seed: start.seed,
             clock,
@@ -169,10 +182,7 @@ impl Task {
             });
         }
         if self.wish.aim == Aim::Off {
-            self.hand_out(&self.base.clocks.clone());
-            if self.owed {
-                self.owed = order(&self.links.requests, self.base.point).await.is_err();
-            }
+            self.go_to_base().await;
             return;
         }
         if self.running.is_none() {
@@ -194,8 +204,9 @@ impl Task {
         let calibrated = models.iter().any(|model| model.calibration.is_some());
         match self.tuner(serials, self.wish.aim, models) {
             Ok((layout, tuner)) => {
+                let fresh = || Orders::new(layout.boards(), layout.chips(), self.base.point);
                 self.running = Some(Running {
-                    orders: Orders::new(layout.boards(), layout.chips(), self.base.point),
+                    orders: self.before.take().unwrap_or_else(fresh),
                     layout,
                     tuner,
                     kept: (self.clock.now(), 0),
@@ -283,39 +294,28 @@ impl Task {
                          log of the chain, and look for a broken chip or cable"
                     );
                     self.note(Severity::Warning, "tuner-held", self.renamed(&text));
-                    self.owed = true;
+                    self.leave(now);
                 }
                 None => {
                     let text = "all chips are there again: tuning goes on".to_owned();
                     self.note(Severity::Info, "tuner-goes-on", text);
-                    self.owed = false;
+                    (self.owed, self.leaving) = (false, None);
                 }
             }
         }
         if let Some(missing) = &running.fit.missing {
-            self.hand_out(&self.base.clocks.clone());
-            if self.owed {
-                self.owed = order(&self.links.requests, self.base.point).await.is_err();
-            }
             let why = format!("{missing}; it runs as configured");
             self.view
                 .send_modify(|view| view.status.activity = Activity::Held(why));
+            self.go_to_base().await;
             return Some(running);
         }
         let seen = machine::observation(&running.layout, &reports, &status);
-        // A fit of hundreds of chips takes a moment, and nothing that mines may wait for it.
-        let thought = tokio::task::spawn_blocking(move || {
-            running.tuner.observe(now, &seen);
-            running.tuner.tick(now);
-            running
-        });
-        let mut running = match thought.await {
-            Ok(running) => running,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return None,
-            },
-        };
+        let (mut running, ()) = aside(running, move |tuner| {
+            tuner.observe(now, &seen);
+            tuner.tick(now);
+        })
+        .await?;
         while let Some(command) = running.tuner.poll_command() {
             running.orders.take(command);
         }
@@ -392,6 +392,43 @@ impl Task {
         }
     }
 
+    /// Boards leave the tuner's setting for the base.
+    fn leave(&mut self, now: Duration) {
+        self.owed = true;
+        self.leaving.get_or_insert(now);
+    }
+
+    /// Asks the station for the base as long as it has to be asked, and gives chips the clocks of the base as soon as
+    /// clock and voltage allow it.
+    async fn go_to_base(&mut self) {
+        if self.owed {
+            self.owed = order(&self.links.requests, self.base.point).await.is_err();
+        }
+        if let Some(since) = self.leaving {
+            let waited = self.clock.now().saturating_sub(since);
+            if !self.is_at_base(waited) {
+                return;
+            }
+            self.leaving = None;
+        }
+        self.hand_out(&self.base.clocks.clone());
+    }
+
+    fn is_at_base(&self, waited: Duration) -> bool {
+        let told = self.links.station.borrow();
+        let points = &told.status.set_points;
+        let runs = told.status.phase == station::Phase::Running;
+        if !runs || waited >= AT_LAST {
+            return true;
+        }
+        let SetPoint { mhz, mv } = self.base.point;
+        let slow = points.actual_mhz.is_none_or(|actual| actual <= mhz + 1.0);
+        let supplied = points
+            .actual_mv
+            .map_or(waited >= SURELY, |actual| actual >= THERE * f64::from(mv));
+        !self.owed && slow && supplied
+    }
+
     /// Boards get the clocks that people gave to chips.
     fn hand_out(&self, clocks: &[Option<Vec<f64>>]) {
         let own = clocks.iter().chain(std::iter::repeat(&None));
@@ -439,14 +476,8 @@ impl Task {
             Ask::Calibrate(watts, reply) => {
                 let _ = reply.send(self.calibrate(watts).await);
             }
-            Ask::Restart(reply) => {
-                self.running = None;
-                self.diary = Diary::default();
-                self.view.send_modify(|view| {
-                    view.status = blank(view.wish.aim);
-                    view.quality.clear();
-                });
-                let _ = reply.send(());
+            Ask::Replace(serial, model, reply) => {
+                let _ = reply.send(self.replace(serial, model).await);
             }
         }
     }
@@ -455,12 +486,14 @@ impl Task {
         self.wish = wish;
         if wish.aim == Aim::Off {
             self.keep().await;
-            if self.running.take().is_some() {
-                self.owed = true;
+            let tuned = self.running.take().is_some() || self.before.take().is_some();
+            if tuned {
+                self.leave(self.clock.now());
             }
             self.diary = Diary::default();
-        } else if let Some(running) = &mut self.running {
-            running.tuner.set_aim(wish.aim, wish.caps);
+        } else {
+            self.think_over(move |tuner| tuner.set_aim(wish.aim, wish.caps))
+                .await;
         }
         self.view.send_modify(|view| {
             let begins = view.wish.aim == Aim::Off && wish.aim != Aim::Off;
@@ -482,28 +515,62 @@ impl Task {
             order_for_people(&self.links.requests, base.point).await?;
             self.owed = false;
             self.base = base;
-            self.hand_out(&self.base.clocks.clone());
+            if self.leaving.is_none() {
+                self.hand_out(&self.base.clocks.clone());
+            }
         } else {
             self.base = base;
+            let held = self.running.as_ref();
+            self.owed |= held.is_some_and(|running| running.fit.missing.is_some());
         }
         Ok(())
     }
 
     async fn calibrate(&mut self, watts: f64) -> Result<Calibration, String> {
-        let Some(running) = &mut self.running else {
+        let told = self.think_over(move |tuner| tuner.calibrate(watts)).await;
+        let Some(told) = told else {
             return Err(
                 "only a tuner that runs can be calibrated; start it first (`hashwright tune start`)"
                     .to_owned(),
             );
         };
-        let told = running
-            .tuner
-            .calibrate(watts)
-            .map_err(|error| error.to_string())?;
-        running.calibrated = true;
-        let models = running.tuner.models();
-        self.save(models).await;
+        let told = told.map_err(|error| error.to_string())?;
+        if let Some(running) = &mut self.running {
+            running.calibrated = true;
+        }
+        self.keep().await;
         Ok(told)
+    }
+
+    /// Has the tuner at work do something that may take long; none if there is none.
+    async fn think_over<T: Send + 'static>(
+        &mut self,
+        act: impl FnOnce(&mut Tuner) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (running, outcome) = aside(self.running.take()?, act).await?;
+        self.running = Some(running);
+        Some(outcome)
+    }
+
+    /// What is kept of a board becomes this, or nothing, and all begins anew with what is kept. Here, so that nothing
+    /// that was learned before is kept in between.
+    async fn replace(&mut self, serial: String, model: Option<Box<BoardModel>>) -> io::Result<()> {
+        self.keep().await;
+        let models = self.models.clone();
+        let replace = move || match model {
+            Some(model) => models.save(&model),
+            None => models.forget(&serial).map(drop),
+        };
+        let replaced = tokio::task::spawn_blocking(replace).await;
+        if let Some(running) = self.running.take() {
+            self.before = Some(running.orders);
+        }
+        self.diary = Diary::default();
+        self.view.send_modify(|view| {
+            view.status = blank(view.wish.aim);
+            view.quality.clear();
+        });
+        replaced.map_err(io::Error::other)?
     }
 
     /// Thinks about a question aside, so that tuning goes on meanwhile. Without a tuner at work the models that
@@ -616,6 +683,25 @@ impl Running {
         self.judged = Some((now, rounds));
         let boards = 0..self.layout.boards();
         Some(boards.map(|board| self.tuner.quality(board)).collect())
+    }
+}
+
+/// Has a tuner do something apart from all that mines: a fit of hundreds of chips takes a moment. None if the program
+/// ends meanwhile.
+async fn aside<T: Send + 'static>(
+    mut running: Running,
+    act: impl FnOnce(&mut Tuner) -> T + Send + 'static,
+) -> Option<(Running, T)> {
+    let thought = tokio::task::spawn_blocking(move || {
+        let outcome = act(&mut running.tuner);
+        (running, outcome)
+    });
+    match thought.await {
+        Ok(thought) => Some(thought),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => None,
+        },
     }
 }
 
