@@ -545,7 +545,7 @@ impl Belief {
             doubt_mv: (0..count).map(|chip| self.offset(board, chip).1).collect(),
             most_mhz: vec![f64::INFINITY; count],
             here_mhz: vec![self.reference_mhz; count],
-            doubt_per_mhz: 0.0,
+            doubt_per_mhz: (0.0, 0.0),
             leak_doubt: (0..self.domains[board].len())
                 .map(|domain| self.leak(board, domain).1)
                 .collect(),

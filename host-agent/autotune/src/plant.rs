@@ -59,8 +59,8 @@ pub struct Plant {
     pub most_mhz: Vec<f64>,
     /// Clock of each chip now, MHz.
     pub here_mhz: Vec<f64>,
-    /// What a change of the clock adds to the uncertainty, mV per MHz.
-    pub doubt_per_mhz: f64,
+    /// What a change of the clock adds to the uncertainty, mV per MHz: a slower and a faster clock.
+    pub doubt_per_mhz: (f64, f64),
     /// Uncertainty of the ln of each domain's leakage, one standard deviation.
     pub leak_doubt: Vec<f64>,
 }
@@ -107,7 +107,13 @@ impl Plant {
     /// Uncertainty of a chip's threshold at a clock, mV.
     #[must_use]
     pub fn doubt_at(&self, chip: usize, mhz: f64) -> f64 {
-        self.doubt_mv[chip].hypot(self.doubt_per_mhz * (mhz - self.here_mhz[chip]))
+        let way = mhz - self.here_mhz[chip];
+        self.doubt_mv[chip].hypot(self.doubt_by(way) * way)
+    }
+
+    fn doubt_by(&self, way: f64) -> f64 {
+        let (slower, faster) = self.doubt_per_mhz;
+        if way < 0.0 { slower } else { faster }
     }
 
     /// Domains.
@@ -373,9 +379,8 @@ impl Pass {
                 let quantiles = quantiles / plant.sigma_mv;
                 let missing = (least + quantiles * doubt - z).clamp(0.0, 20.0);
                 // How the doubt grows with the clock.
-                let widening =
-                    quantiles * plant.doubt_per_mhz.powi(2) * (mhz[chip] - plant.here_mhz[chip])
-                        / doubt.max(1e-9);
+                let way = mhz[chip] - plant.here_mhz[chip];
+                let widening = quantiles * plant.doubt_by(way).powi(2) * way / doubt.max(1e-9);
                 let fine = MARGIN_PRICE * rate * missing;
                 fines += fine * missing;
                 lever += (rate * dense + 2.0 * fine) / sigma_v;
@@ -462,7 +467,7 @@ mod tests {
             doubt_mv: vec![0.0; chips],
             most_mhz: vec![f64::INFINITY; chips],
             here_mhz: vec![590.0; chips],
-            doubt_per_mhz: 0.0,
+            doubt_per_mhz: (0.0, 0.0),
             leak_doubt: vec![0.0; domains],
         }
     }
@@ -488,7 +493,7 @@ mod tests {
     fn gradient_is_the_slope_of_the_value() {
         let mut plant = plant(4, 3, 10.0);
         plant.doubt_mv.fill(20.0);
-        plant.doubt_per_mhz = 0.5;
+        plant.doubt_per_mhz = (0.3, 0.5);
         let mhz: Vec<f64> = (0..12).map(|chip| 560.0 + 5.0 * f64::from(chip)).collect();
         let die_c = vec![70.0; 12];
         let mut pass = Pass::new(&plant);

@@ -70,6 +70,14 @@ const LEAST_VOLTAGE: f64 = 0.97;
 /// A clock this near is the one that was ordered, MHz: half a step of the grid.
 const NEAR_MHZ: f64 = 1.6;
 const CONFIRM: Duration = Duration::from_secs(20);
+/// Kelvins and seconds above the owner's bound on a temperature at which it is planned anew, and seconds without any temperature of
+/// a board after which it is held.
+const TOO_HOT_K: f64 = 0.5;
+const TOO_HOT_S: f64 = 10.0;
+const BLIND_S: f64 = 30.0;
+/// Share above the owner's cap on power, and seconds of reading it, after which less is ordered at once.
+const OVER: f64 = 1.004;
+const OVER_S: f64 = 5.0;
 /// A sensor that shows the very same value so long although power changed by this share is stuck.
 const STUCK: Duration = Duration::from_secs(150);
 const STUCK_POWER: f64 = 0.06;
@@ -150,6 +158,9 @@ pub struct Tuner {
     ticket_low: bool,
     fans_held: bool,
     throttled_s: f64,
+    /// Seconds for which a temperature has been above what the owner allows, and for which a board told none at all.
+    too_hot_s: f64,
+    blind_s: f64,
     heat_off_k: f64,
     regret: f64,
     /// Work, TH/s, and input power, W, promised of the setting in force.
@@ -290,6 +301,8 @@ impl Tuner {
             ticket_low: false,
             fans_held: false,
             throttled_s: 0.0,
+            too_hot_s: 0.0,
+            blind_s: 0.0,
             heat_off_k: 0.0,
             regret: 1.0,
             promised_total: (0.0, 0.0),
@@ -342,6 +355,9 @@ impl Tuner {
             } else {
                 0.0
             };
+            let grown = |so_far: f64, is: bool| if is { so_far + dt.min(60.0) } else { 0.0 };
+            self.too_hot_s = grown(self.too_hot_s, self.too_hot(seen));
+            self.blind_s = grown(self.blind_s, self.blind(seen).is_some());
             if counting && usable && !throttled && self.in_force(seen) && self.in_force(&before) {
                 self.count(dt, &before, seen);
             }
@@ -542,6 +558,16 @@ impl Tuner {
     /// Goes at once to what the model makes of the aim as it is now.
     fn follow(&mut self) {
         self.follow_again = false;
+        if let Some((_, seen)) = self.last.clone()
+            && self.belief.windows.is_empty()
+            && self.in_force(&seen)
+            && let (Some(read), Some(plants)) = (seen.watts, self.plants(&seen))
+        {
+            // Nothing was learned yet, but what is drawn here is seen.
+            let (_, watts, _) = self.problem(&plants, LEAST_MARGIN).judge(&self.setting);
+            let off = read / watts.max(1e-3);
+            self.power_factor = (self.power_factor * off).clamp(0.7, 1.4);
+        }
         let Some((_, seen)) = self.last.clone().filter(|(_, seen)| self.fits(seen)) else {
             return;
         };

@@ -257,6 +257,18 @@ proptest! {
             while let Some(command) = tuner.poll_command() {
                 inside(&layout, command);
             }
+            let _ = tuner.calibrate(pick(3));
+            tuner.set_aim(
+                if flags[(step + 5) % 40] { Aim::Watts(pick(4)) } else { Aim::Efficiency },
+                Caps { watts: flags[(step + 7) % 40].then(|| pick(5)), mv: flags[(step + 9) % 40].then(|| pick(6)), ..Caps::default() },
+            );
+            if step % 9 == 8 {
+                tuner.adopt(&seen);
+                let _ = tuner.curve(3);
+            }
+            let (share, left) = tuner.progress();
+            prop_assert!((0.0..=1.0).contains(&share) && left.is_none_or(|s| s >= 0.0));
+            let _ = (tuner.quality(0), tuner.explain(0, 3), tuner.status());
             let _ = tuner.models();
             let _ = tuner.predict(Aim::Watts(50.0));
         }

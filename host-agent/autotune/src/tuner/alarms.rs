@@ -1,6 +1,9 @@
 //! What cannot wait: chips that deliver too little, sensors that are stuck, throttling. All end at a setting known to be safe.
 
-use super::{FALSE_ALARM, Purpose, SLOWED, SLOWED_LITTLE, STUCK, STUCK_POWER, SensorWatch, Tuner};
+use super::{
+    BLIND_S, FALSE_ALARM, OVER, OVER_S, Purpose, SLOWED, SLOWED_LITTLE, STUCK, STUCK_POWER,
+    SensorWatch, TOO_HOT_K, TOO_HOT_S, Tuner,
+};
 use crate::belief::Count;
 use crate::plan::Setting;
 use crate::report::Observation;
@@ -17,11 +20,66 @@ impl Tuner {
         }
     }
 
+    /// Whether a temperature is above what the owner allows. The profile's own bounds are the guard's matter.
+    pub(super) fn too_hot(&self, seen: &Observation) -> bool {
+        let above = |c: Option<f64>, most: Option<f64>| match (c, most) {
+            (Some(c), Some(most)) => c > most + TOO_HOT_K,
+            _ => false,
+        };
+        seen.boards.iter().any(|board| {
+            let sensors = board.board_c.iter().take(self.layout.sensors.len());
+            above(board.chip_c, self.caps.chip_c)
+                || sensors.into_iter().any(|&c| above(c, self.caps.board_c))
+        })
+    }
+
+    /// A board of which no temperature is known.
+    pub(super) fn blind(&self, seen: &Observation) -> Option<usize> {
+        (0..self.layout.boards()).find(|&board| {
+            seen.boards.get(board).is_some() && self.sinks_now(board, seen).is_none()
+        })
+    }
+
     /// Alarms that cannot wait for the end of a window. True when one was acted upon.
     pub(super) fn react(&mut self, seen: &Observation) -> bool {
         if let Some((board, sensor)) = self.stuck_sensor() {
             self.hold(&format!("sensor {sensor} of board {board} is stuck"), seen);
             return true;
+        }
+        if self.blind_s > BLIND_S
+            && let Some(board) = self.blind(seen)
+        {
+            self.hold(
+                &format!("no sensor of board {board} tells a temperature"),
+                seen,
+            );
+            return true;
+        }
+        if let (Some(cap), Some(watts)) = (self.caps.watts, self.watts.get())
+            && self.window_s >= OVER_S
+            && watts > OVER * cap
+        {
+            let off = watts / self.promised_total.1.max(1e-3);
+            self.power_factor = (self.power_factor * off).clamp(0.7, 1.4);
+            self.promised_total.1 = watts;
+            self.follow();
+            return true;
+        }
+        if self.too_hot_s > TOO_HOT_S {
+            self.too_hot_s = 0.0;
+            if let Some(plan) = self
+                .make_plan(seen, false)
+                .filter(|p| p.setting != self.setting)
+            {
+                self.say(
+                    "temperatures stay below what the owner allows",
+                    "one has been above for ten seconds".into(),
+                    0.99,
+                    "less power",
+                );
+                self.go(plan, Purpose::Best, seen);
+                return true;
+            }
         }
         if self.throttled_s > 60.0 {
             self.throttled_s = 0.0;

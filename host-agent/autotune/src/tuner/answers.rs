@@ -139,25 +139,28 @@ impl Tuner {
         let Some(most) = self.solve_from_afar(&problem) else {
             return Vec::new();
         };
-        let mut plans = vec![least];
-        for point in 1..points {
+        // Downward, as the search for a cap goes: from much power to less.
+        let mut plans = vec![most];
+        for point in (1..points - 1).rev() {
             let before = &plans[plans.len() - 1];
             let share = point as f64 / (points - 1) as f64;
-            let want = plans[0].watts + share * (most.watts - plans[0].watts);
+            let want = least.watts + share * (plans[0].watts - least.watts);
             problem.aim = Aim::Watts(want.max(1e-3));
             problem.price = Some(before.price).filter(|price| *price > 0.0);
-            let found = if point + 1 == points {
-                Some(most.clone())
-            } else {
-                problem.solve(&before.setting)
-            };
             // A point that is dearer and does not do more is none of the frontier's.
-            if let Some(plan) =
-                found.filter(|plan| plan.watts > before.watts && plan.ths > before.ths)
-            {
+            if let Some(plan) = problem.solve(&before.setting).filter(|plan| {
+                plan.watts < before.watts
+                    && plan.ths < before.ths
+                    && plan.watts > least.watts
+                    && plan.ths > least.ths
+            }) {
                 plans.push(plan);
             }
         }
+        if plans[plans.len() - 1].ths > least.ths {
+            plans.push(least);
+        }
+        plans.reverse();
         plans
             .iter()
             .map(|plan| Prediction {

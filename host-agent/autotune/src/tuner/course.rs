@@ -41,6 +41,11 @@ impl Tuner {
         } else {
             self.setting.clone()
         };
+        let setting = if self.purpose == Purpose::Baseline && !again {
+            self.within_caps(setting)
+        } else {
+            setting
+        };
         if !self.started && self.purpose == Purpose::Check {
             self.say(
                 "the stored model still holds",
@@ -50,7 +55,11 @@ impl Tuner {
             );
         } else if !self.started {
             self.say(
-                "all chips work at the factory's setting",
+                if setting == Setting::factory(&self.layout) {
+                    "all chips work at the factory's setting"
+                } else {
+                    "all chips work at the published setting of a lower clock, because of the owner's bounds"
+                },
                 "nothing is known of these boards".into(),
                 0.9,
                 "measure there first",
@@ -58,6 +67,37 @@ impl Tuner {
         }
         self.started = true;
         self.order(setting, &seen);
+    }
+
+    /// The first setting, before anything is known: lower along the published curve where the owner's bounds forbid the factory's.
+    fn within_caps(&self, setting: Setting) -> Setting {
+        let plants = self.plants_remembered();
+        let problem = self.problem(&plants, LEAST_MARGIN);
+        let fits = |setting: &Setting| {
+            let (_, watts, outcomes) = problem.judge(setting);
+            let hottest = outcomes.iter().map(|o| o.hottest_c).fold(0.0, f64::max);
+            setting.mv.iter().all(|&mv| mv <= self.most_mv() + 0.5)
+                && watts <= 0.95 * self.caps.watts.unwrap_or(f64::MAX)
+                && hottest <= self.caps.chip_c.unwrap_or(f64::MAX)
+        };
+        if fits(&setting) {
+            return setting;
+        }
+        let domains = self.layout.domains as f64;
+        let usual = self.layout.curve_mv(self.layout.clock_mhz.1).max(1.0);
+        let mut mhz = self.layout.on_grid(self.layout.clock_mhz.1);
+        let least = self.layout.on_grid(self.layout.clock_mhz.0);
+        loop {
+            // As far above the curve as the factory's setting is above it.
+            let mv = self.layout.mv.1 * self.layout.curve_mv(mhz) / usual;
+            let mv = self.layout.on_step(mv).min(self.most_mv());
+            let next = Setting::uniform(&self.layout, mv.max(self.layout.mv.0), mhz);
+            let fed = mv >= 0.98 * self.layout.curve_mv(mhz) * domains;
+            if mhz <= least || (fed && fits(&next)) {
+                return next;
+            }
+            mhz = (mhz - self.layout.grid_mhz).max(least);
+        }
     }
 
     pub(super) fn measure(&mut self, seen: &Observation) {
@@ -146,6 +186,9 @@ impl Tuner {
     }
 
     pub(super) fn decide(&mut self, seen: &Observation) {
+        if self.blind(seen).is_some() {
+            return;
+        }
         let plants = self.plants(seen).unwrap_or_default();
         let mut best = self.best_plan(seen, &plants);
         if best.as_ref().is_none_or(|(_, gain)| *gain < WORTH)
@@ -320,7 +363,9 @@ impl Tuner {
     pub(super) fn held(&mut self, seen: &Observation) {
         let stuck = self.stuck_sensor();
         let answers = self.silent.iter().flatten().all(|silent| !silent);
-        if stuck.is_none() && answers && self.waited(Duration::from_secs(120)) && seen.work {
+        let told = self.blind(seen).is_none();
+        if stuck.is_none() && told && answers && self.waited(Duration::from_secs(120)) && seen.work
+        {
             self.reason.clear();
             self.say(
                 "what was wrong is gone",

@@ -67,7 +67,7 @@ impl Tuner {
                     power_factor: self.power_factor,
                     calibration: self.calibration,
                     conditions: (self.air_c.0, fan),
-                    regret: self.regret,
+                    regret: self.regret.clamp(0.0, 1.0),
                     complete: self.complete,
                     chips: chips.collect(),
                     domains: (0..self.layout.domains)
@@ -129,7 +129,11 @@ impl Tuner {
             else {
                 continue;
             };
-            if let Some(why) = unfit(&self.layout, &fresh, &model) {
+            if let Some(why) = model
+                .check_form()
+                .err()
+                .or_else(|| unfit(&self.layout, &fresh, &model))
+            {
                 self.say(
                     &format!(
                         "the stored model of board {} is of this board",
@@ -241,13 +245,74 @@ impl Tuner {
     }
 }
 
+/// Most entries and characters that a model may have where people write: the program's own are far below.
+const MOST_ENTRIES: usize = 64;
+const MOST_CHARS: usize = 200;
+
 impl BoardModel {
+    /// Whether this can be a model at all, whoever's board it is: sizes, words, numbers.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in words.
+    pub fn check_form(&self) -> Result<(), String> {
+        let plain = |text: &str| {
+            text.chars().count() <= MOST_CHARS && !text.chars().any(|c| c.is_control())
+        };
+        let name = |text: &str| {
+            let good = |c: char| c.is_ascii_alphanumeric() || " ._-+/:#()".contains(c);
+            !text.is_empty() && text.len() <= 64 && text.chars().all(good) && !text.contains("..")
+        };
+        if !name(&self.serial) || !name(&self.profile) {
+            return Err(
+                "its serial number or profile is none: 1 to 64 letters, digits and . _ - + / : #"
+                    .into(),
+            );
+        }
+        let many = self.chips.len().max(self.domains.len()) > 1024
+            || self.fitted.len().max(self.history.len()) > MOST_ENTRIES
+            || self.shared.len() > MOST_ENTRIES
+            || self.covariance.len() > MOST_ENTRIES * MOST_ENTRIES;
+        if many {
+            return Err("it has far more entries than a model of a board has".into());
+        }
+        let words = self.fitted.iter().map(|fitted| &fitted.name);
+        if !words
+            .chain(self.history.iter().map(|event| &event.what))
+            .all(|text| plain(text))
+        {
+            return Err("its words are too long or have control characters".into());
+        }
+        let told = [
+            self.mv,
+            self.power_factor,
+            self.conditions.0,
+            self.conditions.1,
+        ]
+        .into_iter()
+        .chain(self.fitted.iter().flat_map(|f| [f.value, f.sd]))
+        .chain(self.shared.iter().copied())
+        .chain(self.covariance.iter().copied())
+        .chain(self.history.iter().map(|event| event.at_s));
+        if told.into_iter().any(|x| !x.is_finite() || x.abs() > 1e12) {
+            return Err("a number of it is none".into());
+        }
+        if !(0.0..=1.0).contains(&self.regret) {
+            return Err(format!("its expected loss of {} is no share", self.regret));
+        }
+        if !self.aim.is_sane() {
+            return Err(format!("its aim {:?} cannot be meant", self.aim));
+        }
+        Ok(())
+    }
+
     /// Whether this can be the model of a board of such a machine: format, profile, counts and all numbers.
     ///
     /// # Errors
     ///
     /// What does not fit, in words.
     pub fn check(&self, layout: &Layout) -> Result<(), String> {
+        self.check_form()?;
         match unfit(layout, &Belief::new(layout), self) {
             Some(why) => Err(why),
             None => Ok(()),

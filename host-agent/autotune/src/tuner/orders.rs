@@ -13,7 +13,7 @@ use crate::report::{BoardReading, Command, Observation};
 impl Tuner {
     /// Orders a setting: upward the voltage goes first, downward the clocks.
     pub(super) fn order(&mut self, setting: Setting, seen: &Observation) {
-        let up = self.goes_up(&setting, seen);
+        let first = self.voltage_first(&setting, seen);
         if setting != self.setting {
             self.metered = Fading::default();
         }
@@ -24,7 +24,7 @@ impl Tuner {
             .flatten()
             .for_each(|mv| *mv = f64::INFINITY);
         self.clear_window();
-        if up {
+        if first {
             self.order_voltage();
             self.enter(Phase::VoltageFirst);
         } else {
@@ -47,9 +47,9 @@ impl Tuner {
         }
     }
 
-    /// Whether a board's voltage has to rise for a setting. Where nobody tells the voltage that is there, the one ordered before counts;
-    /// without that, clocks that have to fall do so first.
-    fn goes_up(&self, setting: &Setting, seen: &Observation) -> bool {
+    /// Whether the voltage goes first: if clocks only rise, or if they go both ways and the voltage rises. Where nobody tells the voltage
+    /// that is there, the one ordered before counts; without that, clocks that have to fall do so first.
+    fn voltage_first(&self, setting: &Setting, seen: &Observation) -> bool {
         let slower = |(board, wanted): (&BoardReading, &Vec<f64>)| {
             let pairs = board.chips.iter().zip(wanted);
             pairs
@@ -57,6 +57,17 @@ impl Tuner {
                 .any(|(chip, mhz)| chip.mhz > mhz + NEAR_MHZ)
         };
         let clocks_fall = seen.boards.iter().zip(&setting.mhz).any(slower);
+        let faster = |(board, wanted): (&BoardReading, &Vec<f64>)| {
+            let pairs = board.chips.iter().zip(wanted);
+            pairs
+                .into_iter()
+                .any(|(chip, mhz)| chip.mhz < mhz - NEAR_MHZ)
+        };
+        let clocks_rise = seen.boards.iter().zip(&setting.mhz).any(faster);
+        // More voltage at clocks that are to fall, and faster clocks at a voltage that is to fall, would be more power for nothing.
+        if clocks_fall != clocks_rise {
+            return clocks_rise;
+        }
         setting.mv.iter().enumerate().any(|(board, &new)| {
             let read = seen.boards.get(board).and_then(|board| board.mv);
             let ordered = self

@@ -46,8 +46,12 @@ impl Tuner {
                 .margin_variance(board, chip, mhz, outcome)
                 .max(0.0)
                 .sqrt();
-        let way = (mhz - self.setting.mhz[board][chip]).abs();
-        let slope = self.slope_doubt();
+        let way = mhz - self.setting.mhz[board][chip];
+        let slope = if way < 0.0 {
+            self.slope_doubt_down()
+        } else {
+            self.slope_doubt()
+        };
         fitted.min(self.proven_mv[board][chip].hypot(way * slope))
     }
 
@@ -55,6 +59,12 @@ impl Tuner {
     fn slope_doubt(&self) -> f64 {
         let (shared, covariance) = self.belief.shared();
         shared[1].exp() * covariance[1][1].max(0.0).sqrt().min(1.0)
+    }
+
+    /// The same where clocks fall: however little is known of the slope, a slower chip never needs more voltage.
+    fn slope_doubt_down(&self) -> f64 {
+        let (shared, _) = self.belief.shared();
+        self.slope_doubt().min(0.9 * shared[1].exp() / QUANTILE)
     }
 
     /// What remains between the picture's power and the reading, so that the picture is right where the machine is.
@@ -109,7 +119,8 @@ impl Tuner {
                 let plant = &mut plants[board];
                 let more =
                     self.doubt_mv(board, chip, mhz, outcome) / plant.doubt_at(chip, mhz).max(1e-9);
-                if more > 1.1 {
+                let slower = mhz < plant.here_mhz[chip] - self.layout.grid_mhz;
+                if more > 1.1 && !slower {
                     grown = true;
                     plant.doubt_mv[chip] *= more.min(3.0);
                 }
@@ -205,6 +216,7 @@ impl Tuner {
         least_margin: f64,
     ) -> Problem<'a> {
         let mut caps = self.caps;
+        caps.watts = caps.watts.map(|watts| watts * self.power_known());
         caps.chip_c = Some(
             caps.chip_c
                 .unwrap_or(self.layout.hot_c.0)
@@ -241,6 +253,15 @@ impl Tuner {
     /// Highest duty that fans may have, percent.
     fn most_fan(&self) -> f64 {
         self.caps.fan_percent.unwrap_or(100.0).clamp(5.0, 100.0)
+    }
+
+    /// Share of a cap on power that is planned with: less while the power of these boards is a guess.
+    fn power_known(&self) -> f64 {
+        match self.belief.windows.len() {
+            0 if !self.known => 0.92,
+            0..=2 if !self.complete => 0.98,
+            _ => 1.0,
+        }
     }
 
     /// Highest input power by aim and caps, W.
@@ -310,7 +331,7 @@ impl Tuner {
                 }
                 plant.here_mhz = mhz;
                 plant.most_mhz.clone_from(&self.most_mhz[board]);
-                plant.doubt_per_mhz = self.slope_doubt();
+                plant.doubt_per_mhz = (self.slope_doubt_down(), self.slope_doubt());
                 Some(plant)
             })
             .collect()
@@ -338,7 +359,7 @@ impl Tuner {
                 }
                 plant.here_mhz.clone_from(&self.setting.mhz[board]);
                 plant.most_mhz.clone_from(&self.most_mhz[board]);
-                plant.doubt_per_mhz = self.slope_doubt();
+                plant.doubt_per_mhz = (self.slope_doubt_down(), self.slope_doubt());
                 plant
             })
             .collect()

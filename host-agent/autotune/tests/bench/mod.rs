@@ -383,7 +383,7 @@ impl Bench {
                     doubt_mv: vec![0.0; layout.chips()],
                     most_mhz: vec![f64::INFINITY; layout.chips()],
                     here_mhz: vec![0.0; layout.chips()],
-                    doubt_per_mhz: 0.0,
+                    doubt_per_mhz: (0.0, 0.0),
                     leak_doubt: vec![0.0; layout.domains],
                 };
                 for chip in 0..layout.chips() {
