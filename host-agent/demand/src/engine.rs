@@ -72,6 +72,8 @@ const HEAT_C: std::ops::RangeInclusive<f64> = -100.0..=300.0;
 const DUTY: std::ops::RangeInclusive<f64> = 0.0..=100.0;
 /// A tuner that says so for this long has too little power indeed.
 const TOO_LITTLE: Duration = Duration::from_secs(30);
+/// A cap that is passed by no more than this is as good as held.
+const SLACK: f64 = 1.03;
 /// A cap higher than the one that was too little by this factor is tried again.
 const MORE: f64 = 1.02;
 
@@ -378,7 +380,8 @@ impl Demand {
             ),
         };
         // A machine that does not tell whether it has too little power sleeps at the end of the ramp.
-        let since = (too_little && held.cap_w <= others).then_some(now);
+        let over = self.watts.is_none_or(|watts| watts > held.cap_w * SLACK);
+        let since = (too_little && over && held.cap_w <= others).then_some(now);
         self.too_little = since.map(|since| self.too_little.unwrap_or(since));
         if self
             .too_little

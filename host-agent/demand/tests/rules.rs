@@ -460,6 +460,14 @@ fn what_the_boards_cannot_do_is_done_by_sleep() {
     for second in 0..30 {
         assert!(!demand.tick(s(second), &stuck).asleep);
     }
+    let nearly = Inputs {
+        watts: Some(204.0),
+        ..stuck.clone()
+    };
+    assert!(
+        !demand.clone().tick(s(31), &nearly).asleep,
+        "as good as held"
+    );
     let asleep = demand.tick(s(31), &stuck);
     assert!(asleep.asleep && asleep.reasons[0].text.contains("cannot run with so little"));
     assert!(
