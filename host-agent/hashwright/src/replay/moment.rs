@@ -122,7 +122,8 @@ impl Moment {
                     return Err(error.into());
                 };
                 // The cast saturates.
-                let unix_s = snapshot.system.started_unix_s + snapshot.system.uptime_s as u64;
+                let uptime_s = snapshot.system.uptime_s as u64;
+                let unix_s = snapshot.system.started_unix_s.saturating_add(uptime_s);
                 Self::of(&snapshot, unix_s)
             }
         };

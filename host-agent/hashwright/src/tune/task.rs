@@ -9,7 +9,7 @@ use autotune::{
     Activity, Aim, BoardModel, Calibration, Layout, Prediction, Reach, Status, Step, Tuner,
 };
 use chain::Phase;
-use station::status::Source;
+use station::status::{SetPoints, Source};
 use station::{Notice, SetPoint, Severity};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -416,17 +416,10 @@ impl Task {
 
     fn is_at_base(&self, waited: Duration) -> bool {
         let told = self.links.station.borrow();
-        let points = &told.status.set_points;
         let runs = told.status.phase == station::Phase::Running;
-        if !runs || waited >= AT_LAST {
-            return true;
-        }
-        let SetPoint { mhz, mv } = self.base.point;
-        let slow = points.actual_mhz.is_none_or(|actual| actual <= mhz + 1.0);
-        let supplied = points
-            .actual_mv
-            .map_or(waited >= SURELY, |actual| actual >= THERE * f64::from(mv));
-        !self.owed && slow && supplied
+        !runs
+            || waited >= AT_LAST
+            || !self.owed && is_there(self.base.point, &told.status.set_points, waited)
     }
 
     /// Boards get the clocks that people gave to chips.
@@ -723,6 +716,14 @@ fn missing(layout: &Layout, reports: &[Report]) -> Option<String> {
     })
 }
 
+/// Whether a station has brought clock and voltage to a set point, as far as it can be read.
+fn is_there(point: SetPoint, points: &SetPoints, waited: Duration) -> bool {
+    let SetPoint { mhz, mv } = point;
+    let slow = points.actual_mhz.is_none_or(|actual| actual <= mhz + 1.0);
+    let read = points.actual_mv;
+    slow && read.map_or(waited >= SURELY, |read| read >= THERE * f64::from(mv))
+}
+
 fn give(way: &watch::Sender<Option<Clocks>>, clocks: Option<Clocks>) {
     way.send_if_modified(|now| {
         let news = *now != clocks;
@@ -939,6 +940,28 @@ mod tests {
             ],
             [1, 0, 0, 1]
         );
+    }
+
+    #[test]
+    fn chips_stay_slow_until_clock_and_voltage_of_the_base_are_there() {
+        let base = SetPoint {
+            mhz: 525.0,
+            mv: 1150,
+        };
+        let there = |actual_mhz, actual_mv, waited| {
+            let points = SetPoints {
+                actual_mhz,
+                actual_mv,
+                ..SetPoints::default()
+            };
+            is_there(base, &points, waited)
+        };
+        // From a low voltage, from a high clock, and arrived with the droop of a load.
+        assert!(!there(Some(480.0), Some(1050.0), 20 * S));
+        assert!(!there(Some(600.0), Some(1200.0), 20 * S));
+        assert!(there(Some(525.0), Some(1140.0), S));
+        // What nothing reads back needs its time.
+        assert!(!there(Some(480.0), None, S) && there(Some(480.0), None, 15 * S));
     }
 
     #[test]
