@@ -114,6 +114,8 @@ pub struct Visit {
     wrong: Sprt,
     /// It was proved to do its work.
     proved: bool,
+    /// The board was asked for the point: what differs from now on is somebody else's doing.
+    asked: bool,
     idle_s: f64,
     // What was counted.
     counted_s: f64,
@@ -129,6 +131,8 @@ pub struct Visit {
 
 /// Time without work after which the visit has to be made again, s: the agent's own time for it runs.
 const IDLE_S: f64 = 60.0;
+/// A tuner that was stopped a moment ago first goes back to the board's setting, and asks for a new one on its next look, s.
+const ASKED_S: f64 = 15.0;
 
 impl Visit {
     /// A visit that begins.
@@ -146,6 +150,7 @@ impl Visit {
             rate: Sprt::new(ILL / WELL, error, error),
             wrong: Sprt::new(WRONG_RATIO, error, error),
             proved: false,
+            asked: false,
             idle_s: 0.0,
             counted_s: 0.0,
             nonces: 0,
@@ -184,6 +189,10 @@ impl Visit {
     /// Takes the next view of the board.
     pub fn take(&mut self, view: &BoardView) -> Next {
         let first = self.first.get_or_insert_with(|| view.clone()).clone();
+        self.asked |= view.is_asked_for(&self.at);
+        if !self.asked && view.at_s - first.at_s < ASKED_S {
+            return Next::Go;
+        }
         if let Some(why) = view.taken(&self.at) {
             return Next::Taken(why);
         }
@@ -570,6 +579,25 @@ mod tests {
             }
         });
         assert!(matches!(next, Next::Taken(text) if text.contains("425 MHz")));
+    }
+
+    #[test]
+    fn what_a_stopped_tuner_still_asks_for_is_nobody_else_s_doing() {
+        let before = Point {
+            mhz: 525.0,
+            mv: Some(1150),
+        };
+        let asked_after = |most: f64| {
+            visit(Rules::default(), |s, view| {
+                counts(s, view, 49.0, 0.0);
+                if s < most {
+                    view.wanted = Some(before);
+                    (view.mhz, view.target_mhz) = (before.mhz, before.mhz);
+                }
+            })
+        };
+        assert_eq!(outcome(asked_after(5.0)).verdict, Verdict::Good);
+        assert!(matches!(asked_after(60.0), Next::Taken(_)));
     }
 
     #[test]

@@ -167,8 +167,15 @@ impl BoardView {
             return Some(format!("somebody has stopped it: it is {}", self.state));
         }
         let wanted = self.wanted?;
-        let same = (wanted.mhz - at.mhz).abs() < 0.01 && (at.mv.is_none() || at.mv == wanted.mv);
-        (!same).then(|| format!("somebody else has set it to {wanted}"))
+        (!self.is_asked_for(at)).then(|| format!("somebody else has set it to {wanted}"))
+    }
+
+    /// Its station is asked for that point, or there is none that could tell.
+    #[must_use]
+    pub fn is_asked_for(&self, at: &Point) -> bool {
+        self.wanted.is_none_or(|wanted| {
+            (wanted.mhz - at.mhz).abs() < 0.01 && (at.mv.is_none() || at.mv == wanted.mv)
+        })
     }
 
     /// Its clock has arrived, as near as its chips' steps allow.
