@@ -10,8 +10,9 @@ use rpc::tuner::Feed;
 
 /// Longest file that is read, bytes.
 const MAX_BYTES: u64 = 64 * 1024;
-/// Longest piece of a file that is shown, characters.
-const SHOWN: usize = 40;
+/// Longest text that is shown when it is no number, characters. Whoever may write the file may put a link to another one
+/// in its place, which only the agent can read, and events are for everybody: so what is longer than a number is not.
+const SHOWN: usize = 16;
 
 /// What a file tells if it holds nothing but a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,13 +117,16 @@ fn read(path: &Path) -> io::Result<String> {
 /// Reads a number, a JSON object, or TOML.
 pub(super) fn parse(text: &str, kind: Kind) -> Result<Feed, String> {
     let text = text.trim_start_matches('\u{feff}').trim();
-    let shown = || crate::format::plain(text, SHOWN);
+    let shown = || match text.chars().count() {
+        0..=SHOWN => format!("\"{}\"", crate::format::plain(text, SHOWN)),
+        _ => "something else".to_owned(),
+    };
     if text.is_empty() {
         return Err("is empty".to_owned());
     }
     if let Ok(number) = text.parse::<f64>() {
         if !number.is_finite() {
-            return Err(format!("says \"{}\", which is no number", shown()));
+            return Err(format!("says {}, which is no number", shown()));
         }
         let mut feed = Feed::default();
         match kind {
@@ -139,7 +143,7 @@ pub(super) fn parse(text: &str, kind: Kind) -> Result<Feed, String> {
         toml::from_str(text)
             .map_err(|error| format!("is no good TOML ({}); expected {keys}", error.message()))?
     } else {
-        return Err(format!("says \"{}\"; expected {keys}", shown()));
+        return Err(format!("says {}; expected {keys}", shown()));
     };
     if feed
         == (Feed {

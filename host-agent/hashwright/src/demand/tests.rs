@@ -89,6 +89,9 @@ fn files_hold_a_number_json_or_toml() {
             "{bad}: {problem}"
         );
     }
+    // A link to a secret in the file's place does not bring it into the events.
+    let secret = parse("correct-horse-battery-staple", Kind::Price).unwrap_err();
+    assert!(!secret.contains("horse"), "{secret}");
 }
 
 #[test]
