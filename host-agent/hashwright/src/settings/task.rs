@@ -478,6 +478,15 @@ impl Task {
                 format::plain(&model.serial, LONGEST_VALUE)
             )));
         }
+        if tuner.is_none() && before.is_none() {
+            let kept = models.clone();
+            let room = tokio::task::spawn_blocking(move || kept.room()).await;
+            if !room.unwrap_or(false) {
+                return Err(Error::denied(
+                    "there is no room for another board; forget one that is not used any more (tuner.profiles lists them)",
+                ));
+            }
+        }
         let change = Change {
             path: profile_path(&model.serial),
             from: before.map_or(Json::Null, |before| before.profile.into()),

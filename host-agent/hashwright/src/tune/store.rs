@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
@@ -13,7 +13,7 @@ use autotune::BoardModel;
 
 /// Longest file that is read, bytes: a model of a thousand chips is a tenth of it.
 const MAX_FILE: u64 = 1 << 20;
-/// Files that are looked at; no farm carries so many boards through one machine.
+/// Boards that are kept; no farm carries so many through one machine.
 const MOST_FILES: usize = 512;
 /// Characters of a serial number in a file's name.
 const LONGEST_NAME: usize = 64;
@@ -74,6 +74,12 @@ impl Models {
             Err(error) => format!("it cannot be moved aside: {error}"),
         };
         Err(format!("{}: {why}; {moved}", path.display()))
+    }
+
+    /// Whether there is room for what is learned of one more board.
+    #[must_use]
+    pub fn room(&self) -> bool {
+        self.all().len() < MOST_FILES
     }
 
     /// Keeps a model; the file is written as a whole or not at all.
@@ -170,15 +176,20 @@ fn plain(text: &str) -> String {
 
 /// The model in a file; none if there is no file.
 fn read(path: &Path) -> Result<Option<BoardModel>, String> {
-    let text = match fs::metadata(path) {
-        Ok(data) if data.len() > MAX_FILE => {
-            return Err("far too long for the model of a board".to_owned());
+    // Opening a pipe would wait for somebody to write into it, and a device may never end.
+    match fs::metadata(path) {
+        Ok(data) if !data.is_file() => return Err("not a regular file".to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    }
+    let mut text = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text));
+    match file {
+        Ok(_) if text.len() as u64 > MAX_FILE => {
+            Err("far too long for the model of a board".to_owned())
         }
-        Ok(_) => fs::read_to_string(path),
-        Err(error) => Err(error),
-    };
-    match text {
-        Ok(text) => serde_json::from_str(&text)
+        Ok(_) => serde_json::from_slice(&text)
             .map(Some)
             .map_err(|error| format!("damaged: {error}")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -239,6 +250,22 @@ mod tests {
             // And that is all that is said of it.
             assert_eq!(models.load("A1").unwrap(), None);
         }
+    }
+
+    #[test]
+    fn what_is_no_file_is_moved_aside_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let tuned = folder.path().join("tuned");
+        fs::create_dir_all(&tuned).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", tuned.join("A1.json")).unwrap();
+        fs::create_dir(tuned.join("B2.json")).unwrap();
+        let models = Models::new(Some(folder.path()));
+        for serial in ["A1", "B2"] {
+            let why = models.load(serial).unwrap_err();
+            assert!(why.contains("not a regular file"), "{why}");
+            assert_eq!(models.load(serial).unwrap(), None);
+        }
+        assert!(models.room());
     }
 
     #[test]
