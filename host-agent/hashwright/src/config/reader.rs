@@ -218,14 +218,19 @@ impl<'r> Section<'r> {
         };
         let path = self.path_of(key);
         let note = |at: Range<usize>| {
-            let message = format!(
-                "write [[{path}]] with two brackets, once for each {key}; this must be such a list"
-            );
+            let message = format!("write [[{path}]] with two brackets, once for each {key}");
             self.reader.note(Some(at.start), &path, message);
         };
-        let DeValue::Array(list) = value.get_ref() else {
-            note(value.span());
-            return Vec::new();
+        let list = match value.get_ref() {
+            DeValue::Array(list) => list,
+            DeValue::Table(_) => {
+                note(value.span());
+                return Vec::new();
+            }
+            other => {
+                let nothing = self.wrong_type(key, "a list of tables", other);
+                return nothing.unwrap_or_default();
+            }
         };
         let mut sections = Vec::new();
         for (index, item) in list.iter().enumerate() {
