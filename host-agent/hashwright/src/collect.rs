@@ -122,27 +122,23 @@ pub fn snapshot(sources: &Sources, now: Duration, stopping: bool) -> Snapshot {
             let tuner = tuner
                 .into_iter()
                 .find(|view| view.boards.contains(&board.index));
-            chips.extend(
-                status
-                    .chips
-                    .iter()
-                    .zip(0u16..)
-                    .map(|(chip, index)| ChipStatus {
-                        board: board.index,
-                        index,
-                        address: chip.address,
-                        domain: chip.domain,
-                        frequency_mhz: chip.clock.get(),
-                        nonces: chip.nonces,
-                        hardware_errors: chip.hardware_errors,
-                        duplicates: chip.duplicates,
-                        hashrate: rate(chip.rate),
-                        expected_hps: chip.expected_hps,
-                        quality: tuner
-                            .as_ref()
-                            .and_then(|view| view.chip(board.index, index.into())),
-                    }),
-            );
+            chips.extend(status.chips.iter().zip(0u16..).map(|(chip, index)| {
+                ChipStatus {
+                    board: board.index,
+                    index,
+                    address: chip.address,
+                    domain: chip.domain,
+                    frequency_mhz: chip.clock.get(),
+                    nonces: chip.nonces,
+                    hardware_errors: chip.hardware_errors,
+                    duplicates: chip.duplicates,
+                    hashrate: rate(chip.rate),
+                    expected_hps: chip.expected_hps,
+                    quality: tuner
+                        .as_ref()
+                        .and_then(|view| view.chip(board.index, index.into())),
+                }
+            }));
             miner.best_difficulty = miner.best_difficulty.max(status.best_difficulty);
         }
         let earlier = report.earlier;

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn probabilities_agree_with_their_sums() {
         for mean in [0.3, 4.0, 60.0] {
-            let (mut term, mut sum) = ((-mean as f64).exp(), 0.0);
+            let (mut term, mut sum) = ((-mean).exp(), 0.0);
             for count in 0..80_u64 {
                 sum += term;
                 assert!((at_most(count, mean) - sum).abs() < 1e-10, "{count} {mean}");

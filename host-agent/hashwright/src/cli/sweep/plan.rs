@@ -27,8 +27,7 @@ impl FromStr for Axis {
             let value = value.filter(|value| value.is_finite() && *value > 0.0);
             value.ok_or_else(|| format!("`{}` is no number above 0", text.trim()))
         };
-        let mut values = if let Some((range, step)) = split_range(text) {
-            let (from, to, inclusive) = range;
+        let mut values = if let Some((from, to, inclusive, step)) = split_range(text) {
             let (from, to) = (number(from)?, number(to)?);
             let step = step.map_or(Ok(STEP), number)?;
             if from > to {
@@ -56,8 +55,10 @@ impl FromStr for Axis {
     }
 }
 
-/// Both ends of a range, whether the upper one belongs to it, and its step.
-fn split_range(text: &str) -> Option<((&str, &str, bool), Option<&str>)> {
+/// What a range is written of: both ends, whether the upper one belongs to it, and its step.
+type Range<'t> = (&'t str, &'t str, bool, Option<&'t str>);
+
+fn split_range(text: &str) -> Option<Range<'_>> {
     let (from, rest) = text.split_once("..")?;
     let (rest, step) = match rest.split_once(':') {
         Some((rest, step)) => (rest, Some(step)),
@@ -67,7 +68,7 @@ fn split_range(text: &str) -> Option<((&str, &str, bool), Option<&str>)> {
         Some(to) => (to, true),
         None => (rest, false),
     };
-    Some(((from, to, inclusive), step))
+    Some((from, to, inclusive, step))
 }
 
 /// A clock and a voltage.
