@@ -72,7 +72,11 @@ fn run(file: &str, board: &str, seeds: u64, aim_name: &str, ambients: &str) {
                     out.watts / out.ths,
                     out.oracle_watts / out.oracle_ths,
                     out.factory_watts / out.factory_ths,
-                    out.sweep_watts / out.sweep_ths * (out.watts / out.sweep_watts).powf(0.3),
+                    out.sweep_watts / out.sweep_ths
+                        * match aim {
+                            Aim::Watts(_) => (out.watts / out.sweep_watts).powf(0.3),
+                            _ => 1.0,
+                        },
                     out.sweep_s,
                     out.tuned_s,
                     out.to_95_s,

@@ -678,7 +678,12 @@ impl Belief {
             let z = outcome.margins[chip];
             let expected = count.expected * phi(z);
             let slope = count.expected * density(z);
-            let doubt = self.margin_variance(board, chip, window.mhz[chip], &outcome);
+            let mut doubt = self.margin_variance(board, chip, window.mhz[chip], &outcome);
+            if let Some(anchor) = &self.anchors[board] {
+                // Margins at the stored setting are known better than the numbers that make them.
+                let sd = anchor.margins[chip].1.hypot(ANCHOR_DRIFT);
+                doubt = 1.0 / (1.0 / doubt.max(1e-9) + anchor.weight / (sd * sd));
+            }
             let variance =
                 expected.max(1.0) + (0.01 * count.expected).powi(2) + slope * slope * doubt;
             sum += (count.valid - expected).powi(2) / variance;

@@ -54,6 +54,10 @@ const HALF_LIFE_S: f64 = 12.0 * 3600.0;
 /// have hundreds of chips. At zero half of a chip's work is lost; chips hang far below.
 const LEAST_MARGIN: f64 = 0.3;
 const QUANTILE: f64 = 3.3;
+/// Share of the present voltage below which no step goes before tuning is complete.
+const DOWN_AT_ONCE: f64 = 0.96;
+/// Share of the slope's doubt that counts beside that.
+const SLOPE_SHARE: f64 = 0.5;
 /// False alarms of the watch on each chip, per decision; machines have hundreds of chips and decide for years.
 const FALSE_ALARM: f64 = 1e-8;
 /// A chip of which hardly anything comes is slowed by this factor at once, because so far below the threshold counts cannot say how
@@ -168,6 +172,8 @@ pub struct Tuner {
     /// Aim or caps have changed while a setting was on its way; and the power of the last such change that was told.
     follow_again: bool,
     followed_w: Option<f64>,
+    /// A chip has just failed: the voltage must not fall before all have been seen well.
+    shaken: bool,
     /// Whether all chips did well at the factory's setting.
     factory_well: bool,
     /// Length of the present window while keeping.
@@ -308,6 +314,7 @@ impl Tuner {
             promised_total: (0.0, 0.0),
             follow_again: false,
             followed_w: None,
+            shaken: false,
             factory_well: false,
             keep_window: FIRST_KEEP_WINDOW,
             calibration: None,

@@ -107,6 +107,7 @@ impl Tuner {
             return false;
         }
         let (board, chip) = changed[0];
+        self.shaken = true;
         let evidence = format!(
             "{} chip(s), first chip {chip} of board {board}: less than half of what was expected",
             changed.len()

@@ -134,6 +134,7 @@ impl Tuner {
         if self.purpose == Purpose::Check && !self.check(&window, seen) {
             return;
         }
+        self.shaken = false;
         self.learn(window);
         self.decide(seen);
     }

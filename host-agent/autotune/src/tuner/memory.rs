@@ -259,14 +259,10 @@ impl BoardModel {
         let plain = |text: &str| {
             text.chars().count() <= MOST_CHARS && !text.chars().any(|c| c.is_control())
         };
-        let name = |text: &str| {
-            let good = |c: char| c.is_ascii_alphanumeric() || " ._-+/:#()".contains(c);
-            !text.is_empty() && text.len() <= 64 && text.chars().all(good) && !text.contains("..")
-        };
+        let name = |text: &str| (1..=64).contains(&text.chars().count()) && plain(text);
         if !name(&self.serial) || !name(&self.profile) {
             return Err(
-                "its serial number or profile is none: 1 to 64 letters, digits and . _ - + / : #"
-                    .into(),
+                "its serial number or profile is none: 1 to 64 printable characters".into(),
             );
         }
         let many = self.chips.len().max(self.domains.len()) > 1024

@@ -12,7 +12,20 @@ use crate::report::{BoardReading, Command, Observation};
 
 impl Tuner {
     /// Orders a setting: upward the voltage goes first, downward the clocks.
-    pub(super) fn order(&mut self, setting: Setting, seen: &Observation) {
+    pub(super) fn order(&mut self, mut setting: Setting, seen: &Observation) {
+        // Whatever led here, nothing beyond the range is ever ordered.
+        for mv in &mut setting.mv {
+            *mv = mv.max(self.layout.mv.0).min(self.most_mv());
+        }
+        let (least, _, most) = self.layout.clock_mhz;
+        for (mhz, trusted) in setting.mhz.iter_mut().zip(&self.most_mhz) {
+            for (mhz, trusted) in mhz.iter_mut().zip(trusted) {
+                if *mhz > *trusted {
+                    *mhz = self.layout.on_grid(*trusted);
+                }
+                *mhz = mhz.max(least).min(most);
+            }
+        }
         let first = self.voltage_first(&setting, seen);
         if setting != self.setting {
             self.metered = Fading::default();

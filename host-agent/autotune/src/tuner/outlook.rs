@@ -1,7 +1,7 @@
 //! What the belief makes of settings: plans for the aim, how sure they are, what knowing more would be worth.
 
 use super::counts::air_factor;
-use super::{LEAST_MARGIN, POWER_OFF, QUANTILE, Tuner, flat_top};
+use super::{DOWN_AT_ONCE, LEAST_MARGIN, POWER_OFF, QUANTILE, SLOPE_SHARE, Tuner, flat_top};
 use crate::belief::Window;
 use crate::math::{density, phi, quantile};
 use crate::plan::{Aim, Plan, Problem, Reach, Setting};
@@ -55,16 +55,17 @@ impl Tuner {
         fitted.min(self.proven_mv[board][chip].hypot(way * slope))
     }
 
-    /// Doubt of the threshold that a change of the clock adds, mV per MHz.
+    /// Doubt of the threshold that a faster clock adds, mV per MHz. The slope is the same for all chips, so that it is no matter of one
+    /// among hundreds, and what is wrong about it is seen within seconds: it counts less than a chip's own doubt.
     fn slope_doubt(&self) -> f64 {
         let (shared, covariance) = self.belief.shared();
-        shared[1].exp() * covariance[1][1].max(0.0).sqrt().min(1.0)
+        SLOPE_SHARE * shared[1].exp() * covariance[1][1].max(0.0).sqrt().min(1.0)
     }
 
-    /// The same where clocks fall: however little is known of the slope, a slower chip never needs more voltage.
+    /// The same where clocks fall: however little is known of the slope, a slower chip needs less voltage, by half of it at least.
     fn slope_doubt_down(&self) -> f64 {
         let (shared, _) = self.belief.shared();
-        self.slope_doubt().min(0.9 * shared[1].exp() / QUANTILE)
+        self.slope_doubt().min(0.5 * shared[1].exp() / QUANTILE)
     }
 
     /// What remains between the picture's power and the reading, so that the picture is right where the machine is.
@@ -90,13 +91,18 @@ impl Tuner {
         self.plan_with(seen, far, QUANTILE)
             // Where nothing is as safe as it should be, what is likely to be.
             .or_else(|| self.plan_with(seen, true, 0.5 * QUANTILE))
+            .or_else(|| self.plan_with(seen, true, 0.0))
     }
 
     fn plan_with(&self, seen: &Observation, far: bool, quantiles: f64) -> Option<Plan> {
         let mut plants = self.plants(seen)?;
+        for doubt in plants.iter_mut().flat_map(|plant| &mut plant.leak_doubt) {
+            *doubt *= quantiles / QUANTILE;
+        }
         let ask = |plants: &[crate::Plant], start: Option<&Plan>| {
             let mut problem = self.problem(plants, LEAST_MARGIN);
             problem.bounds.quantiles = quantiles;
+            problem.mv.0 = self.least_mv();
             match start {
                 Some(plan) => {
                     problem.price = Some(plan.price);
@@ -271,6 +277,18 @@ impl Tuner {
             Aim::Watts(watts) => watts.min(cap),
             _ => cap,
         }
+    }
+
+    /// Lowest voltage that the next step may have: what lies far below is not believed before the way there was seen.
+    fn least_mv(&self) -> f64 {
+        let least = self.layout.on_step(self.layout.mv.0);
+        let now = self.setting.mv.iter().copied().fold(least, f64::max);
+        let floor = match (self.shaken, self.complete) {
+            (true, _) => now,
+            (false, false) => DOWN_AT_ONCE * now,
+            (false, true) => least,
+        };
+        self.layout.on_step(floor).min(self.most_mv()).max(least)
     }
 
     pub(super) fn most_mv(&self) -> f64 {
