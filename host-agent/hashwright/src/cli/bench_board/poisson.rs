@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn probabilities_agree_with_their_sums() {
-        for mean in [0.3, 4.0, 60.0] {
+        for mean in [0.3_f64, 4.0, 60.0] {
             let (mut term, mut sum) = ((-mean).exp(), 0.0);
             for count in 0..80_u64 {
                 sum += term;
