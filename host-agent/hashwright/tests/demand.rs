@@ -109,7 +109,6 @@ async fn curtailment_is_followed_down_and_back_and_to_sleep() {
     lab.agent.demand.curtail(wish).await.expect("ended");
     lab.run_for(5 * MINUTE).await;
     let after = watts(&lab);
-    tell(&lab);
     // Nothing measures its input power: what the tuner believes of it is some percent off after such a way.
     assert!(
         (0.9..1.08).contains(&(after / before)),
