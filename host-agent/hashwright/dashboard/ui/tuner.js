@@ -176,7 +176,7 @@ function Curves({ tuner, miner, curves: { reply, note } }) {
   if (is.watts > 0 && is.ths > 0) spots.push({ name: "Measured", kind: "now", ...is });
   const lines = [];
   const aimed = alone ? wattsOf(demand.aim, points) : null;
-  if (aimed !== null) lines.push({ name: `Aim, ${aimText(demand.aim).toLowerCase() === "efficiency" ? "the best efficiency" : aimText(demand.aim)}`, kind: "good", watts: aimed });
+  if (aimed !== null) lines.push({ name: { watts: "Aim", efficiency: "Aim, the best efficiency" }[kindOfAim(demand.aim)] ?? `Aim, ${aimText(demand.aim)}`, kind: "good", watts: aimed });
   if (alone && typeof demand.caps.watts === "number" && points.length && demand.caps.watts <= points.at(-1).watts[0]) lines.push({ name: "At most", kind: "bad", watts: demand.caps.watts });
   return html`<article class="panel card" aria-label="What the boards can do">
     <div class="controls"><${Choice} label="What to chart over the power" value=${view} options=${Object.entries(CURVES).map(([key, { name }]) => [key, name])} onChange=${setView} />
