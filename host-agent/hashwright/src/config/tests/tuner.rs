@@ -133,3 +133,23 @@ fn rules_that_make_no_sense_say_so() {
         assert!(said.contains(key) && said.contains(word), "{lines}: {said}");
     }
 }
+
+#[test]
+fn rules_shown_in_the_document_are_good() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/demand.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let fake = Fake::default().file("/etc/hashwright/mqtt.secret", "secret\n");
+    let mut shown = 0;
+    for block in text.split("```toml\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        // A name of a time zone needs files that not every computer has; MQTT not every build.
+        let needless = |line: &&str| !line.starts_with("time_zone");
+        let block: Vec<_> = block.lines().filter(needless).collect();
+        let block = block.join("\n");
+        let rules = block.split("[mqtt]").next().unwrap();
+        let read = fake.parse(&format!("{MINIMAL}\n{rules}"));
+        assert!(read.is_ok(), "{rules}\n{}", read.unwrap_err());
+        shown += 1;
+    }
+    assert_eq!(shown, 3);
+}
