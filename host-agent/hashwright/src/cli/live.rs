@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use rpc::Method;
 use rpc::method::TelemetrySubscribe;
 use rpc::stream::{Part, Telemetry, TelemetrySubscribe as Wanted};
@@ -82,7 +83,7 @@ impl Live {
         get::<M>(&self.client, params).await
     }
 
-    /// The next state, within some seconds.
+    /// The next state, within some seconds; the newest if several have come since the last one.
     ///
     /// # Errors
     ///
@@ -100,7 +101,12 @@ impl Live {
             .map_err(|error| {
                 Lost::Broken(format!("what the agent sends cannot be read: {error}"))
             })?;
-        taken(&mut self.state, message).map_err(Lost::Broken)
+        take(&mut self.state, message).map_err(Lost::Broken)?;
+        // What has waited while something else was done is old news: only the newest counts.
+        while let Some(Some(Ok(message))) = self.news.next().now_or_never() {
+            take(&mut self.state, message).map_err(Lost::Broken)?;
+        }
+        snapshot(&self.state).map_err(Lost::Broken)
     }
 
     /// Makes the connection anew, for two minutes at most.
@@ -157,19 +163,24 @@ async fn subscribe(
     client.subscribe::<TelemetrySubscribe>(&wanted).await
 }
 
-/// The state after a message, where parts that were not asked for are empty.
-fn taken(state: &mut Value, message: Telemetry) -> Result<Snapshot, String> {
+/// Takes a message into the state.
+fn take(state: &mut Value, message: Telemetry) -> Result<(), String> {
     if let Some(whole) = message.state {
         *state = whole;
     }
     if let Some(changes) = message.changes {
         rpc::patch::apply(state, &changes).map_err(|misfit| misfit.to_string())?;
     }
+    Ok(())
+}
+
+/// The state as such, where parts that were not asked for are empty.
+fn snapshot(state: &Value) -> Result<Snapshot, String> {
     let misfit = |error: serde_json::Error| {
         format!("its state does not fit this version of hashwright ({error}); update the older one")
     };
     let mut whole = serde_json::to_value(Snapshot::default()).map_err(misfit)?;
-    if let (Value::Object(whole), Value::Object(parts)) = (&mut whole, &*state) {
+    if let (Value::Object(whole), Value::Object(parts)) = (&mut whole, state) {
         let parts = parts
             .iter()
             .map(|(name, part)| (name.clone(), part.clone()));
