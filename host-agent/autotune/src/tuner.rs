@@ -578,7 +578,11 @@ impl Tuner {
         let Some((_, seen)) = self.last.clone().filter(|(_, seen)| self.fits(seen)) else {
             return;
         };
-        let Some(plan) = self.plan_from_afar(&seen) else {
+        let most = self.most_watts();
+        let plan = self.plan_from_afar(&seen);
+        // A plan that is still above is followed only if it is what there is least of.
+        let Some(plan) = plan.filter(|plan| plan.watts <= 1.02 * most || self.at_the_bottom(plan))
+        else {
             if self.promised_total.1 > self.most_watts() {
                 // Less power is asked for: at the lowest clocks every chip has more margin than now.
                 let mut setting = self.setting.clone();
@@ -608,6 +612,11 @@ impl Tuner {
             );
         }
         self.go(plan, Purpose::Best, &seen);
+    }
+
+    /// Whether a plan has the lowest clocks anyway.
+    fn at_the_bottom(&self, plan: &Plan) -> bool {
+        plan.setting.mean_mhz() < self.layout.clock_mhz.0 + 2.0 * self.layout.grid_mhz
     }
 
     fn fits(&self, seen: &Observation) -> bool {

@@ -144,7 +144,14 @@ impl Tuner {
 
     /// What a plan is worth for the aim, to compare plans of the same aim.
     fn merit(&self, aim: Aim, plan: &Plan) -> f64 {
-        match aim {
+        let cap = self.caps.watts.unwrap_or(f64::MAX);
+        let most = match aim {
+            Aim::Watts(watts) => watts.min(cap),
+            _ => cap,
+        };
+        // What passes a bound on power is worse than all that does not.
+        let over = 1e3 * (plan.watts / most - 1.003).max(0.0);
+        let worth = match aim {
             Aim::Watts(_) | Aim::Off => plan.ths,
             Aim::Hashrate(want) => {
                 plan.ths.min(want) / want - 1e-3 * plan.watts / self.layout.power_w
@@ -154,7 +161,8 @@ impl Tuner {
                 price_per_kwh,
                 revenue_per_ths_day,
             } => plan.ths * revenue_per_ths_day - plan.watts * 0.024 * price_per_kwh,
-        }
+        };
+        worth - over
     }
 
     /// The best plan of several beginnings: a far goal may lie behind a hollow.
