@@ -66,7 +66,7 @@ test("the page comes compressed, small, with its policy, and is not sent twice",
 test("a demo shows every section, live", needs, async () => {
   await show(demo);
   await page.waitForSelector(".tiles");
-  for (const id of ["overview", "boards", "tuner", "chips", "cooling", "pools", "shares", "events", "system"]) assert.ok(await page.locator(`section#${id}`).isVisible(), id);
+  for (const id of ["overview", "boards", "tuner", "chips", "cooling", "pools", "shares", "events", "system"]) await page.locator(`section#${id}`).waitFor({ timeout: 60_000 });
   await sees(".big", /^\d+\.?\d* TH\/s/);
   await sees("header.top .pill", /mining/, 60_000);
   await sees("#shares tbody", /accepted/, 60_000);
