@@ -20,7 +20,7 @@ use super::limits::{self, Limit};
 use super::source;
 use super::tree::{Ground, Station, Subject, Tree, board_of_chip, chip_path, mode_word};
 use crate::config::reference;
-use crate::config::{Control, Cooling, CoolingMode};
+use crate::config::{self, Config, Control, Cooling, CoolingMode};
 use crate::upstream;
 
 /// What a wish comes to.
@@ -337,6 +337,15 @@ fn station_of(ground: &Ground<'_>, board: usize) -> Result<usize, Error> {
     })
 }
 
+/// The board of that index, or what to say to somebody who names another.
+fn known(config: &Config, index: usize) -> Result<&config::Board, Error> {
+    config.boards.get(index).ok_or_else(|| {
+        let last = config.boards.len().saturating_sub(1);
+        let text = format!("there is no board {index}; the boards are 0 to {last}");
+        Error::invalid_params(text)
+    })
+}
+
 fn board(
     ground: &Ground<'_>,
     tree: &mut Tree,
@@ -344,13 +353,7 @@ fn board(
     notes: &mut Vec<String>,
 ) -> Result<(), Error> {
     let index = wish.board;
-    let Some(board) = tree.config.boards.get(index) else {
-        let boards = tree.config.boards.len();
-        return Err(Error::invalid_params(format!(
-            "there is no board {index}; the boards are 0 to {}",
-            boards.saturating_sub(1)
-        )));
-    };
+    let board = known(&tree.config, index)?;
     if wish.frequency_mhz.is_none() && wish.voltage_mv.is_none() && wish.enabled.is_none() {
         return Err(Error::invalid_params(
             "nothing to set: give frequency_mhz, voltage_mv or enabled",
@@ -489,13 +492,7 @@ fn chip_clock(
     notes: &mut Vec<String>,
 ) -> Result<(), Error> {
     let index = wish.board;
-    let Some(board) = tree.config.boards.get(index) else {
-        let boards = tree.config.boards.len();
-        return Err(Error::invalid_params(format!(
-            "there is no board {index}; the boards are 0 to {}",
-            boards.saturating_sub(1)
-        )));
-    };
+    let board = known(&tree.config, index)?;
     let tuned = ground.stations.iter().any(|s| s.boards.contains(&index));
     if tuned && tree.config.tuner.aim != Aim::Off {
         return Err(Error::denied(format!(
