@@ -13,8 +13,6 @@ pub struct ChipReading {
     pub wrong: u64,
     /// Nonces reported before for the same work.
     pub duplicates: u64,
-    /// Hashes by the chip's own counter, where it has one and it is read.
-    pub hashes: Option<f64>,
     /// Clock in force, MHz.
     pub mhz: f64,
 }

@@ -247,7 +247,6 @@ impl StationMoment {
                 valid,
                 wrong,
                 duplicates,
-                hashes: None,
                 mhz,
             };
             BoardReading {

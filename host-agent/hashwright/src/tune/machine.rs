@@ -98,7 +98,6 @@ fn chips(chain: &chain::Status) -> Vec<ChipReading> {
         valid: chip.nonces,
         wrong: chip.hardware_errors,
         duplicates: chip.duplicates,
-        hashes: None,
         mhz: chip.clock.get(),
     };
     chain.chips.iter().map(reading).collect()
