@@ -90,7 +90,7 @@ pub struct AskArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct AimArgs {
     /// As much work as this input power of all boards gives, W
-    #[arg(long, value_name = "W", group = "aim", value_parser = positive)]
+    #[arg(long, value_name = "W", group = "aim", value_parser = positive, allow_negative_numbers = true)]
     pub watts: Option<f64>,
     /// This much work with as little power as can be, e.g. "95 TH/s"
     #[arg(long, value_name = "RATE", group = "aim", value_parser = rate)]
